@@ -1,0 +1,40 @@
+"""Errors that belong to whoever runs the server: one line each, with the remedy, and an exit code for the command line."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class OperatorError(Exception):
+    """Something an operator must mend; ``str()`` of it is one line that names the thing, its place and the remedy.
+
+    The line goes to a terminal or a log, so it never holds a secret, a token or an attribute value.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+
+class SettingsError(OperatorError):
+    """A setting, a settings file or a tenants file is wrong: said before anything is started."""
+
+    exit_code = 2
+
+
+class DataLocked(OperatorError):
+    """Another process serves from this data directory."""
+
+
+class StoreUnavailable(OperatorError):
+    """The store cannot do it now (disk full, read-only, not reachable); nothing was half done, later it may work."""
+
+
+class StoreBusy(StoreUnavailable):
+    """The store has as much in its queue as it may have; the caller sheds load."""
+
+
+class DatabaseTooNew(OperatorError):
+    """The database was written by a later version than this one."""
+
+
+class DatabaseDamaged(OperatorError):
+    """A stored record cannot be decoded, or the database fails its own integrity check; nothing is skipped or guessed."""
