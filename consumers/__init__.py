@@ -1,1 +1,1 @@
-"""Everything behind the command log: ports, the apply loop, settings, metrics, and the back ends that keep state."""
+"""Everything behind the command log: ports, the apply loop, back ends, settings and metrics."""

@@ -1,1 +1,1 @@
-"""The back ends behind ``consumers.ports``; a driver is imported only in its own file here."""
+"""Back ends: one file or folder for each store; a driver is imported nowhere else."""

@@ -1,0 +1,117 @@
+"""One batch of commands decided in order, each seeing what those before it will leave (CP-17 to CP-21)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from schemas.changes import Change, Decision, Name, NoChange, View
+from schemas.commands import ChangeCommand
+from schemas.decide import decide, replay
+from schemas.outcomes import Outcome, Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """The command's budget was over before it could be decided: it never will be (INV-13)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crashed:
+    """Deciding the command raised what no decision may raise: a defect of ours, which must not stop its neighbours."""
+
+    error: Exception
+
+
+Step = Decision | Outcome | Expired | Crashed
+
+
+@dataclass(slots=True)
+class Plan:
+    """What a batch comes to before names are reserved: one step for each command that was taken."""
+
+    steps: list[Step] = field(default_factory=list)
+
+
+def plan(commands: Sequence[ChangeCommand], views: Sequence[View], now: int, margin: int) -> Plan:
+    """Decide commands in order; ``views[i]`` is what the store holds for ``commands[i]``.
+
+    ``now`` and ``margin`` in milliseconds: a command is decided only before ``accepted_at + budget - margin``.
+
+    The batch is cut, never reordered: it ends before a command whose answer hangs on whether an earlier one gets the
+    names or the key it asks for. So a refusal at reserve never undoes a decision behind it (CP-19), a resource
+    acquires names at most once a batch (CP-21), and only a committed holder answers 409 (CP-20). The first command
+    is always taken.
+    """
+    result = Plan()
+    changed: dict[tuple[str, str, str], Change] = {}
+    awaiting: set[tuple[str, str, str]] = set()
+    names: set[tuple[str, Name]] = set()
+    keys: set[tuple[str, str]] = set()
+    for command, view in zip(commands, views, strict=True):
+        address = command.address
+        key = None if command.key is msgspec.UNSET else (command.tenant, command.key)
+        if address in awaiting or key in keys:
+            break
+        step = _step(command, _chained(view, changed.get(address)), now, margin)
+        if isinstance(step, Change):
+            acquired = {(command.tenant, name) for name in step.acquires}
+            if acquired & names:
+                break
+            names |= acquired
+            changed[address] = step
+            if acquired:
+                awaiting.add(address)
+        if key is not None:
+            keys.add(key)
+        result.steps.append(step)
+    return result
+
+
+def _chained(view: View, earlier: Change | None) -> View:
+    if earlier is None:
+        return view
+    resource = earlier.resource()
+    return View(resource=resource, gone=resource is None, answered=view.answered, keyed=view.keyed)
+
+
+def _step(command: ChangeCommand, view: View, now: int, margin: int) -> Step:
+    try:
+        answer = replay(command, view)
+        if answer is not None:
+            return answer
+        if now >= command.accepted_at + command.budget - margin:
+            return Expired()
+        return decide(command, view)
+    except Exception as error:  # noqa: BLE001 - any defect in deciding one command; the others must go on
+        return Crashed(error)
+
+
+def outcome_of(command: ChangeCommand, decision: Change | NoChange | Refusal, unseen: str | None) -> Outcome:
+    """Return the outcome to store for a decision; ``unseen`` names a create so that its repeat is recognised."""
+    version, error, status = 0, None, decision.status
+    if isinstance(decision, Change):
+        version = decision.version
+    elif isinstance(decision, NoChange):
+        version = decision.resource.version
+    else:
+        error = decision
+    return Outcome(
+        txn=command.txn,
+        status=status,
+        resource_type=command.resource_type,
+        resource_id=command.resource_id,
+        version=version,
+        error=error,
+        verb=_VERBS[type(command.change).__name__],
+        fingerprint=command.fingerprint,
+        key=None if command.key is msgspec.UNSET else command.key,
+        unseen=unseen,
+        gateway=command.gateway,
+        decided_at=command.accepted_at,
+    )
+
+
+_VERBS = {"Create": "create", "Replace": "replace", "Patch": "patch", "Delete": "delete"}

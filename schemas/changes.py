@@ -1,0 +1,92 @@
+"""What a decision can be: a change and what goes with it, no change, or a refusal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+
+from schemas.commands import ChangeCommand
+from schemas.outcomes import Outcome, Refusal
+
+Name = tuple[str, str]
+"""A unique name: attribute and folded value. Also an index entry: attribute and value as compared."""
+
+
+class StoredResource(msgspec.Struct, frozen=True, kw_only=True):
+    """A resource as ``decide`` sees it: stored, or as an earlier command of the batch will leave it."""
+
+    version: int
+    created: str
+    modified: str
+    names: dict[str, str]
+    doc: dict[str, Any]
+    password: str | msgspec.UnsetType = msgspec.UNSET
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """All that a command may look at when it is decided."""
+
+    resource: StoredResource | None = None
+    gone: bool = False
+    """Whether a deleted resource had this id."""
+    answered: Outcome | None = None
+    """The outcome of this very command, when it is delivered again."""
+    keyed: Outcome | None = None
+    """The outcome of the first request under the same Idempotency-Key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """The next state of one resource and what goes with it; a store executes it without knowing SCIM."""
+
+    command: ChangeCommand
+    effect: Literal["create", "put", "patch", "delete"]
+    expected: int
+    """The version that must be stored; 0 for none."""
+    status: int
+    created: str
+    modified: str
+    doc: dict[str, Any] | None
+    """The resource in canonical form; None when the change deletes it."""
+    password: str | msgspec.UnsetType = msgspec.UNSET
+    names: dict[str, str]
+    acquires: tuple[Name, ...] = ()
+    releases: tuple[Name, ...] = ()
+    adds: tuple[Name, ...] = ()
+    """Index entries to add."""
+    drops: tuple[Name, ...] = ()
+    """Index entries to drop."""
+    flipped: bool | None = None
+    """What ``active`` became, where it changed."""
+
+    @property
+    def version(self) -> int:
+        """The version that the change makes."""
+        return self.expected + 1
+
+    def resource(self) -> StoredResource | None:
+        """Return the resource as the next command of the batch sees it, or None when it is deleted."""
+        if self.doc is None:
+            return None
+        return StoredResource(
+            version=self.version,
+            created=self.created,
+            modified=self.modified,
+            names=self.names,
+            doc=self.doc,
+            password=self.password,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class NoChange:
+    """The resource is already as the command wants it: success, the same version, no event (RFC 7644 section 3.5.2)."""
+
+    resource: StoredResource
+    status: int = 200
+
+
+Decision = Change | NoChange | Refusal

@@ -1,0 +1,43 @@
+"""What a replace leaves alone: attributes that its body could not or did not mean to express."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from schemas.attributes import ResourceType
+from schemas.paths import parse_path
+
+
+def keep(paths: tuple[str, ...], stored: dict[str, Any], doc: dict[str, Any], resource_type: ResourceType) -> dict[str, Any]:
+    """Return ``doc`` with the values that ``stored`` has under ``paths`` wherever ``doc`` has none.
+
+    A path is an attribute, ``attribute.sub`` of a single-valued complex attribute, either behind its extension's URN,
+    or an extension's URN alone, as in a PATCH (RFC 7644 section 3.5.2) but without a filter. An extension that comes
+    into use so is named in ``schemas``.
+    """
+    kept = dict(doc)
+    for text in paths:
+        path = parse_path(text, resource_type)
+        steps = tuple(
+            step for step in (path.urn, path.attribute and path.attribute.name, path.sub and path.sub.name) if step is not None
+        )
+        kept = _copy(steps, stored, kept)
+        if path.urn is not None and path.urn in kept and path.urn not in kept["schemas"]:
+            kept["schemas"] = [*kept["schemas"], path.urn]
+    return kept
+
+
+def _copy(steps: tuple[str, ...], source: dict[str, Any], target: dict[str, Any]) -> dict[str, Any]:
+    """Return ``target`` with what ``source`` has at the end of ``steps``, where ``target`` has nothing there."""
+    step, rest = steps[0], steps[1:]
+    if step not in source:
+        return target
+    if step not in target:
+        value = source[step]
+        if not rest:
+            return {**target, step: value}
+        inner = _copy(rest, value, {}) if isinstance(value, dict) else {}
+        return {**target, step: inner} if inner else target
+    if rest and isinstance(source[step], dict) and isinstance(target[step], dict):
+        return {**target, step: _copy(rest, source[step], target[step])}
+    return target
