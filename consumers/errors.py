@@ -1,4 +1,4 @@
-"""Errors that belong to whoever runs the server: one line each, with the remedy, and an exit code for the command line."""
+"""Errors that belong to whoever runs the server: one line with the remedy, and an exit code for the command line."""
 
 from __future__ import annotations
 
@@ -37,4 +37,4 @@ class DatabaseTooNew(OperatorError):
 
 
 class DatabaseDamaged(OperatorError):
-    """A stored record cannot be decoded, or the database fails its own integrity check; nothing is skipped or guessed."""
+    """A stored record cannot be decoded, or the database fails its integrity check; nothing is skipped or guessed."""
