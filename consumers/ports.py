@@ -24,7 +24,9 @@ class Reply:
 
     outcome: Outcome
     record: bytes | None = None
-    """The state record as stored by this command (or found by a no-op); None: read the resource as it is now."""
+    """The state record that this command wrote; None where it wrote none: read the resource as it is now."""
+    replayed: bool = False
+    """Whether this is the answer of an earlier request: the same status, id and version again."""
 
 
 class Submitter(Protocol):

@@ -1,0 +1,208 @@
+"""The apply loop: budget, view, decide, reserve, number, persist, reply; one for every back end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+from consumers.errors import OperatorError
+from consumers.metrics import Metrics
+from consumers.ports import Claim, Contended, Granted, Reply, Reservation, Snapshot, Store, Taken
+from consumers.submission import Expired, Failed, OutcomeUnknown, SubmissionError
+from schemas import batches
+from schemas.batches import Crashed, Step
+from schemas.changes import Change, NoChange
+from schemas.commands import ChangeCommand, Create
+from schemas.decide import refusal
+from schemas.errors import Uniqueness
+from schemas.fingerprints import unseen_key
+from schemas.numbering import Batch, number
+from schemas.outcomes import Outcome, Refusal
+
+logger = logging.getLogger(__name__)
+
+Answer = Reply | SubmissionError
+Persist = Callable[[Batch], Awaitable[None]]
+"""Makes a batch durable and visible, all or nothing: one transaction of SQLite; on Kafka the log's, then the store's."""
+
+CONTENTION_PAUSE_S = 0.02
+CONTENTION_LIMIT_S = 1.0
+"""How long a name that is only reserved is waited for before the command is answered as busy (CP-20)."""
+
+
+class CommandSource(Protocol):
+    """Where commands come from, in order, and where their answers go."""
+
+    async def take(self, most: int) -> list[ChangeCommand]:
+        """Return the next commands, at least one, without taking them off; waits for them."""
+        ...
+
+    def answer(self, command: ChangeCommand, answer: Answer) -> None:
+        """Answer the first command not yet answered and take it off."""
+        ...
+
+
+class ApplyLoop:
+    """Applies the commands of one partition, batch by batch; the only writer of the partition's resources."""
+
+    def __init__(
+        self,
+        source: CommandSource,
+        store: Store,
+        persist: Persist,
+        *,
+        metrics: Metrics,
+        issuer: str,
+        partition: int = 0,
+        most: int = 256,
+        margin_ms: int = 0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._source = source
+        self._store = store
+        self._persist = persist
+        self._metrics = metrics
+        self._issuer = issuer
+        self._partition = partition
+        self._most = most
+        self._margin_ms = margin_ms
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Apply commands until cancelled; a batch that the store cannot keep is answered, and the next one is tried."""
+        while True:
+            commands = await self._source.take(self._most)
+            try:
+                await self.apply(commands)
+            except OperatorError as error:
+                # Whether the batch became durable is not known here: a failed sync may or may not have reached the disk.
+                self._metrics.store_failures.inc()
+                logger.error(
+                    "the store failed", extra={"action": "persist", "error": str(error), "commands": len(commands)}
+                )
+                for command in commands:
+                    self._answer(command, OutcomeUnknown(command.txn), "failed")
+
+    async def apply(self, commands: Sequence[ChangeCommand]) -> int:
+        """Apply the longest prefix of ``commands`` that makes one batch, answer it and return its length (≥ 1).
+
+        Raises what the store raises; then nothing was answered.
+        """
+        started = time.perf_counter()
+        snapshot = await self._store.view(commands)
+        viewed = time.perf_counter()
+        self._metrics.step("view", viewed - started)
+        now = int(self._clock() * 1000)
+        steps = batches.plan(commands, snapshot.views, now, self._margin_ms).steps
+        self._metrics.step("plan", time.perf_counter() - viewed)
+        taken = commands[: len(steps)]
+        steps = await self._reserve(taken, steps, now)
+        taken = taken[: len(steps)]
+        batch = self._number(taken, steps, snapshot)
+        if batch.outcomes:
+            persisting = time.perf_counter()
+            await self._persist(batch)
+            self._metrics.step("persist", time.perf_counter() - persisting)
+        self._metrics.batch_commands.observe(len(taken))
+        self._reply(taken, steps, batch)
+        return len(taken)
+
+    async def _reserve(self, commands: Sequence[ChangeCommand], steps: list[Step], now: int) -> list[Step]:
+        """Reserve names; return the steps with refusals and unseen answers put in, cut before the first contended one."""
+        wanting = [(i, step) for i, step in enumerate(steps) if isinstance(step, Change) and step.acquires]
+        if not wanting:
+            return steps
+        reserving = time.perf_counter()
+        claims = [_claim(commands[i], step, now) for i, step in wanting]
+        reservations = await self._store.reserve(claims)
+        if wanting[0][0] == 0 and isinstance(reservations[0], Contended):
+            reservations = await self._wait_for_first(claims)
+        self._metrics.step("reserve", time.perf_counter() - reserving)
+        result = list(steps)
+        for (i, _), reservation in zip(wanting, reservations, strict=True):
+            match reservation:
+                case Granted():
+                    continue
+                case Contended():
+                    # Never a refusal: a 409 because of a mere reservation would be permanent for its caller (CP-20).
+                    return result[:i] if i else [batches.Expired()]
+                case Taken(name=name, unseen=first):
+                    if first is not None:
+                        result[i] = first
+                    else:
+                        result[i] = refusal(Uniqueness(f"{name[0]} is in use by another {commands[i].resource_type}"))
+        return result
+
+    async def _wait_for_first(self, claims: list[Claim]) -> list[Reservation]:
+        """Try again for up to a second while the first claim is contended (CP-20)."""
+        deadline = time.monotonic() + CONTENTION_LIMIT_S
+        while True:
+            await asyncio.sleep(CONTENTION_PAUSE_S)
+            reservations = await self._store.reserve(claims)
+            if not isinstance(reservations[0], Contended) or time.monotonic() > deadline:
+                return reservations
+
+    def _number(self, commands: Sequence[ChangeCommand], steps: Sequence[Step], snapshot: Snapshot) -> Batch:
+        """Give out numbers in order and encode records and events; refusals and no-ops take none."""
+        numbers: dict[str, int] = {}
+        changes = []
+        outcomes = []
+        for command, step in zip(commands, steps, strict=True):
+            if not isinstance(step, Change | NoChange | Refusal):
+                continue
+            unseen = None
+            if isinstance(step, Change):
+                following = numbers.get(command.tenant, snapshot.numbers[command.tenant]) + 1
+                numbers[command.tenant] = following
+                changes.append(number(step, partition=self._partition, number=following, issuer=self._issuer))
+                unseen = _unseen(command)
+            outcomes.append((command.tenant, batches.outcome_of(command, step, unseen)))
+        return Batch(changes=tuple(changes), outcomes=tuple(outcomes), numbers=numbers)
+
+    def _reply(self, commands: Sequence[ChangeCommand], steps: Sequence[Step], batch: Batch) -> None:
+        changes, outcomes = iter(batch.changes), iter(batch.outcomes)
+        for command, step in zip(commands, steps, strict=True):
+            match step:
+                case Change():
+                    change = next(changes)
+                    self._metrics.event(command.tenant)
+                    self._answer(
+                        command, Reply(next(outcomes)[1], None if change.deleted else change.record), "applied"
+                    )
+                case NoChange():
+                    self._answer(command, Reply(next(outcomes)[1]), "no_change")
+                case Refusal():
+                    self._answer(command, Reply(next(outcomes)[1]), "refused")
+                case Outcome():
+                    self._answer(command, Reply(step, replayed=True), "replayed")
+                case batches.Expired():
+                    self._answer(command, Expired(command.txn), "expired")
+                case Crashed(error=error):
+                    logger.error(
+                        "a command could not be decided", exc_info=error, extra={"action": "decide", "txn": command.txn}
+                    )
+                    self._answer(command, Failed(command.txn), "failed")
+
+    def _answer(self, command: ChangeCommand, answer: Answer, result: str) -> None:
+        self._metrics.command(command.tenant, command.change.__struct_config__.tag, result)
+        self._source.answer(command, answer)
+
+
+def _claim(command: ChangeCommand, change: Change, now: int) -> Claim:
+    return Claim(
+        tenant=command.tenant,
+        resource_id=command.resource_id,
+        names=change.acquires,
+        unseen=_unseen(command),
+        now=now,
+    )
+
+
+def _unseen(command: ChangeCommand) -> str | None:
+    """Return the name under which a repeat of this create finds its answer; only creates without a key need one (CP-30)."""
+    if isinstance(command.change, Create):
+        return unseen_key(command.principal, command.fingerprint)
+    return None

@@ -1,0 +1,115 @@
+"""The catalogue of metrics: every name and its meaning, declared before use; labels hold ids of tenants, never values."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0)
+
+
+class Metrics:
+    """All metrics of one process, in a registry of their own.
+
+    Children are looked up once and kept (``labels()`` costs more than the increment).
+    """
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "scimgw_http_requests_total",
+            "Requests answered, by route (its pattern), method and status.",
+            ("route", "method", "status"),
+            registry=self.registry,
+        )
+        self._request_seconds = Histogram(
+            "scimgw_http_request_seconds",
+            "Seconds from the request's headers to its answer, by route.",
+            ("route",),
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._commands = Counter(
+            "scimgw_commands_total",
+            "Commands answered by the apply loop, by tenant, verb and result: applied, no_change, refused, replayed, expired, failed.",
+            ("tenant", "verb", "result"),
+            registry=self.registry,
+        )
+        self._events = Counter(
+            "scimgw_events_total",
+            "Events made durable: one for every applied version.",
+            ("tenant",),
+            registry=self.registry,
+        )
+        self.batch_commands = Histogram(
+            "scimgw_batch_commands",
+            "Commands decided in one batch.",
+            buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256),
+            registry=self.registry,
+        )
+        self._step_seconds = Histogram(
+            "scimgw_step_seconds",
+            "Seconds a batch spends in each step of the apply loop: view, plan, reserve, persist.",
+            ("step",),
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.in_flight = Gauge(
+            "scimgw_commands_in_flight", "Commands submitted and not yet answered.", registry=self.registry
+        )
+        self.shed = Counter(
+            "scimgw_commands_shed_total", "Commands refused because the queue was full.", registry=self.registry
+        )
+        self.unknown = Counter(
+            "scimgw_commands_unknown_total",
+            "Commands whose callers were told that the outcome is unknown.",
+            registry=self.registry,
+        )
+        self.store_failures = Counter(
+            "scimgw_store_failures_total",
+            "Batches that the store could not view, reserve or keep.",
+            registry=self.registry,
+        )
+        self.refused_tokens = Counter(
+            "scimgw_tokens_refused_total",
+            "Requests without a token, or with one that is unknown or expired.",
+            registry=self.registry,
+        )
+        self._request_children: dict[tuple[str, str, int], Counter] = {}
+        self._seconds_children: dict[str, Histogram] = {}
+        self._command_children: dict[tuple[str, str, str], Counter] = {}
+        self._step_children: dict[str, Histogram] = {}
+        self._event_children: dict[str, Counter] = {}
+
+    def request(self, route: str, method: str, status: int, seconds: float) -> None:
+        """Count an answered request."""
+        key = (route, method, status)
+        counter = self._request_children.get(key)
+        if counter is None:
+            counter = self._request_children[key] = self._requests.labels(route, method, str(status))
+        counter.inc()
+        histogram = self._seconds_children.get(route)
+        if histogram is None:
+            histogram = self._seconds_children[route] = self._request_seconds.labels(route)
+        histogram.observe(seconds)
+
+    def command(self, tenant: str, verb: str, result: str) -> None:
+        """Count an answered command."""
+        key = (tenant, verb, result)
+        counter = self._command_children.get(key)
+        if counter is None:
+            counter = self._command_children[key] = self._commands.labels(tenant, verb, result)
+        counter.inc()
+
+    def event(self, tenant: str) -> None:
+        """Count an event made durable."""
+        counter = self._event_children.get(tenant)
+        if counter is None:
+            counter = self._event_children[tenant] = self._events.labels(tenant)
+        counter.inc()
+
+    def step(self, step: str, seconds: float) -> None:
+        """Note how long a batch spent in a step of the apply loop."""
+        histogram = self._step_children.get(step)
+        if histogram is None:
+            histogram = self._step_children[step] = self._step_seconds.labels(step)
+        histogram.observe(seconds)
