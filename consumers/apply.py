@@ -15,7 +15,7 @@ from consumers.submission import Expired, Failed, OutcomeUnknown, SubmissionErro
 from schemas import batches
 from schemas.batches import Crashed, Step
 from schemas.changes import Change, NoChange
-from schemas.commands import ChangeCommand, Create
+from schemas.commands import ChangeCommand, Create, verb_of
 from schemas.decide import refusal
 from schemas.errors import Uniqueness
 from schemas.fingerprints import unseen_key
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 Answer = Reply | SubmissionError
 Persist = Callable[[Batch], Awaitable[None]]
-"""Makes a batch durable and visible, all or nothing: one transaction of SQLite; on Kafka the log's, then the store's."""
+"""Makes a batch durable and visible, all or nothing: SQLite's one transaction; on Kafka the log's, then the store's."""
 
 CONTENTION_PAUSE_S = 0.02
 CONTENTION_LIMIT_S = 1.0
@@ -72,24 +72,21 @@ class ApplyLoop:
         self._clock = clock
 
     async def run(self) -> None:
-        """Apply commands until cancelled; a batch that the store cannot keep is answered, and the next one is tried."""
+        """Apply commands until cancelled; what the store cannot do now is answered, and the next commands are tried."""
         while True:
             commands = await self._source.take(self._most)
             try:
                 await self.apply(commands)
             except OperatorError as error:
-                # Whether the batch became durable is not known here: a failed sync may or may not have reached the disk.
-                self._metrics.store_failures.inc()
-                logger.error(
-                    "the store failed", extra={"action": "persist", "error": str(error), "commands": len(commands)}
-                )
+                # Viewing or reserving failed: nothing was decided, so this is no 'unknown'.
+                self._failed(error, "view")
                 for command in commands:
-                    self._answer(command, OutcomeUnknown(command.txn), "failed")
+                    self._answer(command, Expired(command.txn), "failed")
 
     async def apply(self, commands: Sequence[ChangeCommand]) -> int:
         """Apply the longest prefix of ``commands`` that makes one batch, answer it and return its length (≥ 1).
 
-        Raises what the store raises; then nothing was answered.
+        Raises what the store raises on view and reserve; then nothing was decided and nothing answered.
         """
         started = time.perf_counter()
         snapshot = await self._store.view(commands)
@@ -98,17 +95,31 @@ class ApplyLoop:
         now = int(self._clock() * 1000)
         steps = batches.plan(commands, snapshot.views, now, self._margin_ms).steps
         self._metrics.step("plan", time.perf_counter() - viewed)
+        steps = await self._reserve(commands, steps, now)
         taken = commands[: len(steps)]
-        steps = await self._reserve(taken, steps, now)
-        taken = taken[: len(steps)]
         batch = self._number(taken, steps, snapshot)
-        if batch.outcomes:
-            persisting = time.perf_counter()
-            await self._persist(batch)
-            self._metrics.step("persist", time.perf_counter() - persisting)
         self._metrics.batch_commands.observe(len(taken))
-        self._reply(taken, steps, batch)
+        if batch.outcomes and not await self._persisted(batch):
+            # A failed sync may or may not have reached the disk: the outcome will tell, the caller must ask for it.
+            for command in taken:
+                self._answer(command, OutcomeUnknown(command.txn), "failed")
+        else:
+            self._reply(taken, steps, batch)
         return len(taken)
+
+    async def _persisted(self, batch: Batch) -> bool:
+        started = time.perf_counter()
+        try:
+            await self._persist(batch)
+        except OperatorError as error:
+            self._failed(error, "persist")
+            return False
+        self._metrics.step("persist", time.perf_counter() - started)
+        return True
+
+    def _failed(self, error: OperatorError, step: str) -> None:
+        self._metrics.store_failures.inc()
+        logger.error("the store failed", extra={"action": step, "error": str(error)})
 
     async def _reserve(self, commands: Sequence[ChangeCommand], steps: list[Step], now: int) -> list[Step]:
         """Reserve names; return the steps with refusals and unseen answers put in, cut before the first contended one."""
@@ -187,7 +198,7 @@ class ApplyLoop:
                     self._answer(command, Failed(command.txn), "failed")
 
     def _answer(self, command: ChangeCommand, answer: Answer, result: str) -> None:
-        self._metrics.command(command.tenant, command.change.__struct_config__.tag, result)
+        self._metrics.command(command.tenant, verb_of(command), result)
         self._source.answer(command, answer)
 
 

@@ -41,21 +41,29 @@ class LocalCommands:
         self._most_pending = most_pending
         self._clock = clock
         self._queue: deque[ChangeCommand] = deque()
-        self._pending: dict[str, tuple[asyncio.Future[Reply], float]] = {}
+        self._queued: dict[str, str] = {}
+        """The tenant of each queued command, by txn."""
+        self._callers: dict[str, tuple[asyncio.Future[Reply], float]] = {}
+        """Who waits for each txn, and until when, in seconds since 1970."""
         self._arrived = asyncio.Event()
 
     async def submit(self, command: ChangeCommand) -> Reply:
         """See ``consumers.ports.Submitter.submit``."""
-        if len(self._queue) >= self._most_pending or len(self._pending) >= self._most_pending:
+        if len(self._queue) >= self._most_pending:
             self._metrics.shed.inc()
             raise Busy(command.txn)
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._queue.append(decode_command(encode_command(command)))
-        self._pending[command.txn] = future, (command.accepted_at + command.budget) / 1000
-        self._metrics.in_flight.set(len(self._pending))
+        self._queued[command.txn] = command.tenant
+        self._callers[command.txn] = future, (command.accepted_at + command.budget) / 1000
+        self._metrics.in_flight.set(len(self._queue))
         self._arrived.set()
-        # Not cancelled with the caller: the command is on its way, and the loop answers it whoever still listens.
+        # Shielded: a caller that goes away does not take back a command that is on its way.
         return await asyncio.shield(future)
+
+    def is_pending(self, tenant: str, txn: str) -> bool:
+        """See ``consumers.ports.Submitter.is_pending``."""
+        return self._queued.get(txn) == tenant
 
     def mark_unseen(self, tenant: str, unseen: str) -> None:
         """See ``consumers.ports.Submitter.mark_unseen``."""
@@ -71,33 +79,30 @@ class LocalCommands:
     def answer(self, command: ChangeCommand, answer: Answer) -> None:
         """See ``consumers.apply.CommandSource.answer``."""
         self._queue.popleft()
-        waiting = self._pending.pop(command.txn, None)
-        self._metrics.in_flight.set(len(self._pending))
-        if waiting is None or waiting[0].done():
+        self._queued.pop(command.txn, None)
+        self._metrics.in_flight.set(len(self._queue))
+        future, _ = self._callers.pop(command.txn, (None, 0.0))
+        if future is None or future.done():
             return
         if isinstance(answer, Reply):
-            waiting[0].set_result(answer)
+            future.set_result(answer)
         else:
-            waiting[0].set_exception(answer)
+            future.set_exception(answer)
 
     async def sweep(self) -> None:
-        """Tell callers whose budget is over that the outcome is unknown; one task instead of a timer a request (CP-27)."""
+        """Tell callers whose budget is over that the outcome is unknown; one task, not a timer each (CP-27)."""
         while True:
             await asyncio.sleep(SWEEP_S)
             self.expire(self._clock())
 
     def expire(self, now: float) -> None:
-        """Answer every pending command whose budget ended before ``now`` (seconds since 1970)."""
-        for txn in [txn for txn, (_, deadline) in self._pending.items() if deadline <= now]:
-            future, _ = self._pending.pop(txn)
+        """Answer every caller whose budget ended before ``now`` (seconds since 1970)."""
+        for txn in [txn for txn, (_, deadline) in self._callers.items() if deadline <= now]:
+            future, _ = self._callers.pop(txn)
             self._metrics.unknown.inc()
             if not future.done():
                 future.set_exception(OutcomeUnknown(txn))
 
-    def pending(self) -> frozenset[str]:
-        """Return the txns that wait for an answer."""
-        return frozenset(self._pending)
-
-    def is_pending(self, txn: str) -> bool:
-        """Tell whether a command is still waiting to be decided."""
-        return any(command.txn == txn for command in self._queue)
+    def abandon(self) -> None:
+        """Answer every caller that still waits: the process stops, its outcome will be told by the ``txn``."""
+        self.expire(float("inf"))

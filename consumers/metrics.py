@@ -1,4 +1,4 @@
-"""The catalogue of metrics: every name and its meaning, declared before use; labels hold ids of tenants, never values."""
+"""The catalogue of metrics: every name and its meaning, declared before use; labels hold ids, never values."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Metrics:
         )
         self._commands = Counter(
             "scimgw_commands_total",
-            "Commands answered by the apply loop, by tenant, verb and result: applied, no_change, refused, replayed, expired, failed.",
+            "Commands answered, by tenant, verb and result (applied, no_change, refused, replayed, expired, failed).",
             ("tenant", "verb", "result"),
             registry=self.registry,
         )
@@ -48,7 +48,7 @@ class Metrics:
         )
         self._step_seconds = Histogram(
             "scimgw_step_seconds",
-            "Seconds a batch spends in each step of the apply loop: view, plan, reserve, persist.",
+            "Seconds a batch spends in a step of the apply loop: view, plan, reserve, persist.",
             ("step",),
             buckets=_SECONDS,
             registry=self.registry,
@@ -61,7 +61,7 @@ class Metrics:
         )
         self.unknown = Counter(
             "scimgw_commands_unknown_total",
-            "Commands whose callers were told that the outcome is unknown.",
+            "Callers told that the outcome is unknown.",
             registry=self.registry,
         )
         self.store_failures = Counter(
@@ -71,7 +71,7 @@ class Metrics:
         )
         self.refused_tokens = Counter(
             "scimgw_tokens_refused_total",
-            "Requests without a token, or with one that is unknown or expired.",
+            "Requests without a valid token.",
             registry=self.registry,
         )
         self._request_children: dict[tuple[str, str, int], Counter] = {}

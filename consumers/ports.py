@@ -20,7 +20,7 @@ from schemas.records import ResourceImage
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a caller of ``submit`` gets: the outcome, and the resource's after-image where the outcome has one at hand."""
+    """What a caller of ``submit`` gets: the outcome, and the after-image where the command wrote one."""
 
     outcome: Outcome
     record: bytes | None = None
@@ -42,6 +42,10 @@ class Submitter(Protocol):
         or the store failed midway: the command may yet appear, is never decided after its budget (INV-13), and its
         ``txn`` tells what became of it. Cancelling the caller does not take the command back.
         """
+        ...
+
+    def is_pending(self, tenant: str, txn: str) -> bool:
+        """Tell whether this tenant's command was submitted here and is not decided yet."""
         ...
 
     def mark_unseen(self, tenant: str, unseen: str) -> None:
@@ -184,7 +188,7 @@ class EventLog(Protocol):
         ...
 
     async def offset_at(self, milliseconds: int) -> int:
-        """Return the offset of the first event logged at or after this time, in milliseconds since 1970, else the end."""
+        """Return the offset of the first event logged at or after this time (ms since 1970), else the end."""
         ...
 
     async def read(self, offset: int, limit: int) -> list[LoggedEvent]:
@@ -195,5 +199,5 @@ class EventLog(Protocol):
         ...
 
     def follow(self, offset: int) -> AsyncIterator[list[LoggedEvent]]:
-        """Yield events from ``offset`` on, batch by batch, in order and without a gap, waiting for new ones for ever."""
+        """Yield events from ``offset`` on, batch by batch, in order, without a gap, waiting for new ones for ever."""
         ...

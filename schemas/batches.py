@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from schemas.changes import Change, Decision, Name, NoChange, View
-from schemas.commands import ChangeCommand
+from schemas.commands import ChangeCommand, verb_of
 from schemas.decide import decide, replay
 from schemas.outcomes import Outcome, Refusal
 
@@ -105,13 +105,10 @@ def outcome_of(command: ChangeCommand, decision: Change | NoChange | Refusal, un
         resource_id=command.resource_id,
         version=version,
         error=error,
-        verb=_VERBS[type(command.change).__name__],
+        verb=verb_of(command),
         fingerprint=command.fingerprint,
         key=None if command.key is msgspec.UNSET else command.key,
         unseen=unseen,
         gateway=command.gateway,
         decided_at=command.accepted_at,
     )
-
-
-_VERBS = {"Create": "create", "Replace": "replace", "Patch": "patch", "Delete": "delete"}

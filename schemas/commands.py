@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, assert_never
 
 import msgspec
 
@@ -104,3 +104,18 @@ def encode_command(command: ChangeCommand) -> bytes:
 def decode_command(value: bytes) -> ChangeCommand:
     """Read a command from the log; raises msgspec.ValidationError for a kind or schema number it does not know."""
     return _decoder.decode(value)
+
+
+def verb_of(command: ChangeCommand) -> Literal["create", "replace", "patch", "delete"]:
+    """Return the command's verb as it stands in the log and in metrics."""
+    match command.change:
+        case Create():
+            return "create"
+        case Replace():
+            return "replace"
+        case Patch():
+            return "patch"
+        case Delete():
+            return "delete"
+        case _:
+            assert_never(command.change)

@@ -8,7 +8,9 @@ from schemas.attributes import ResourceType
 from schemas.paths import parse_path
 
 
-def keep(paths: tuple[str, ...], stored: dict[str, Any], doc: dict[str, Any], resource_type: ResourceType) -> dict[str, Any]:
+def keep(
+    paths: tuple[str, ...], stored: dict[str, Any], doc: dict[str, Any], resource_type: ResourceType
+) -> dict[str, Any]:
     """Return ``doc`` with the values that ``stored`` has under ``paths`` wherever ``doc`` has none.
 
     A path is an attribute, ``attribute.sub`` of a single-valued complex attribute, either behind its extension's URN,
@@ -19,7 +21,9 @@ def keep(paths: tuple[str, ...], stored: dict[str, Any], doc: dict[str, Any], re
     for text in paths:
         path = parse_path(text, resource_type)
         steps = tuple(
-            step for step in (path.urn, path.attribute and path.attribute.name, path.sub and path.sub.name) if step is not None
+            step
+            for step in (path.urn, path.attribute and path.attribute.name, path.sub and path.sub.name)
+            if step is not None
         )
         kept = _copy(steps, stored, kept)
         if path.urn is not None and path.urn in kept and path.urn not in kept["schemas"]:
