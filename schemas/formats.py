@@ -47,6 +47,11 @@ def check_string(attribute: Attribute, value: str, where: str) -> None:
         raise InvalidValue(f"{where} is longer than {MAX_NAME_BYTES} bytes.")
 
 
+def has_limits(attribute: Attribute) -> bool:
+    """Tell whether check_string could refuse a value of the attribute."""
+    return attribute.name in _KEYS or (attribute.required and attribute.type == "string")
+
+
 def is_date_time(text: str) -> bool:
     """Tell whether the text is an xsd:dateTime (RFC 7643 section 2.3.5) of the years 0001 to 9999."""
     match = _DATE_TIME.fullmatch(text)
@@ -80,7 +85,7 @@ def _integer(value: object, _rules: Rules, where: str) -> int:
 
 
 def _decimal(value: object, _rules: Rules, where: str) -> int | float:
-    if not isinstance(value, int | float) or isinstance(value, bool):
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
         raise InvalidValue(f"{where} must be a number.")
     return value
 

@@ -38,8 +38,11 @@ def check_json(value: object, where: str, depth: int = 1) -> None:
         if len({name.lower() for name in value}) != len(value):
             raise InvalidSyntax(f"{where} has two names that differ only in case; send one.")
         for name, item in value.items():
-            check_text(name, f"A name in {where}")
-            check_json(item, shown(name) if depth == 1 else where, depth + 1)
+            if not name.isprintable():
+                check_text(name, f"A name in {where}")
+            # Most values are clean strings and all bodies pass here: nothing is called, nothing is named for those.
+            if not isinstance(item, str) or not item.isprintable():
+                check_json(item, shown(name) if depth == 1 else where, depth + 1)
     elif isinstance(value, list):
         _check_depth(where, depth)
         for item in value:

@@ -179,7 +179,7 @@ def _attribute(attribute: Attribute, value: object, rules: Rules, where: str) ->
 
 
 def _elements(attribute: Attribute, value: object, rules: Rules, where: str) -> list[Any] | None:
-    if rules.single_values and attribute.type == "complex" and isinstance(value, dict | str):
+    if rules.single_values and attribute.type == "complex" and isinstance(value, (dict, str)):
         value = [value]
     if not isinstance(value, list):
         raise InvalidValue(f"{where} must be an array.")
@@ -230,7 +230,7 @@ def _path(prefix: str, attribute: Attribute | None, name: str) -> str:
 
 
 def _is_unassigned(value: object) -> bool:
-    return value is None or (not value and isinstance(value, list | dict))
+    return value is None or (not value and isinstance(value, (list, dict)))
 
 
 def _check_members(members: Mapping[str, Any], attributes: Iterable[Attribute], prefix: str) -> None:
