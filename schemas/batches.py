@@ -41,7 +41,7 @@ def plan(commands: Sequence[ChangeCommand], views: Sequence[View], now: int, mar
     ``now`` and ``margin`` in milliseconds: a command is decided only before ``accepted_at + budget - margin``.
 
     The batch is cut, never reordered: it ends before a command whose answer hangs on whether an earlier one gets the
-    names or the key it asks for. So a refusal at reserve never undoes a decision behind it (CP-19), a resource
+    names or the key it asks for, and before a second delivery of one that stands in it (CP-17). So a refusal at reserve never undoes a decision behind it (CP-19), a resource
     acquires names at most once a batch (CP-21), and only a committed holder answers 409 (CP-20). The first command
     is always taken.
     """
@@ -50,10 +50,12 @@ def plan(commands: Sequence[ChangeCommand], views: Sequence[View], now: int, mar
     awaiting: set[tuple[str, str, str]] = set()
     names: set[tuple[str, Name]] = set()
     keys: set[tuple[str, str]] = set()
+    txns: set[tuple[str, str]] = set()
     for command, view in zip(commands, views, strict=True):
         address = command.address
         key = None if command.key is msgspec.UNSET else (command.tenant, command.key)
-        if address in awaiting or key in keys:
+        txn = (command.tenant, command.txn)
+        if address in awaiting or key in keys or txn in txns:
             break
         step = _step(command, _chained(view, changed.get(address)), now, margin)
         if isinstance(step, Change):
@@ -66,6 +68,7 @@ def plan(commands: Sequence[ChangeCommand], views: Sequence[View], now: int, mar
                 awaiting.add(address)
         if key is not None:
             keys.add(key)
+        txns.add(txn)
         result.steps.append(step)
     return result
 

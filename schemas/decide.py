@@ -12,9 +12,9 @@ from schemas.commands import ChangeCommand, Create, Delete, Guard, Patch, Replac
 from schemas.errors import KeyReused, NotFound, PreconditionFailed, ScimError, TooLarge
 from schemas.filters import parse_filter
 from schemas.indexing import index_entries, unique_names
+from schemas.keeping import keep
 from schemas.matching import matches as filter_matches
 from schemas.outcomes import Outcome, Refusal
-from schemas.keeping import keep
 from schemas.patch import apply_patch
 from schemas.resource_types import RESOURCE_TYPES
 from schemas.validation import check_complete
@@ -24,6 +24,7 @@ MAX_IMAGE: Final = 1024 * 1024
 """The largest after-image, in bytes of JSON (``design.md`` section 3)."""
 SLACK: Final = 4096
 """Room for what a record holds beside the resource."""
+_canonical: Final = msgspec.json.Encoder(order="sorted")
 
 
 def decide(command: ChangeCommand, view: View) -> Decision:
@@ -145,7 +146,7 @@ def _next(
     command: ChangeCommand, effect: Any, stored: StoredResource, doc: dict[str, Any], password: str | msgspec.UnsetType
 ) -> Change | NoChange:
     """Return the change from the stored resource to ``doc``, or NoChange where there is no difference (L4)."""
-    if doc == stored.doc and password == stored.password:
+    if password == stored.password and _same(doc, stored.doc):
         return NoChange(stored)
     _check_size(doc)
     names = unique_names(command.resource_type, doc)
@@ -167,6 +168,14 @@ def _next(
         drops=tuple(sorted(old - new)),
         flipped=active if isinstance(active, bool) and active != stored.doc.get("active") else None,
     )
+
+
+def _same(doc: dict[str, Any], stored: dict[str, Any]) -> bool:
+    """Tell whether two resources are the same JSON, members in whatever order.
+
+    Python alone would not tell ``1`` from ``true`` in an extension that is kept as sent, and so lose a change.
+    """
+    return doc == stored and _canonical.encode(doc) == _canonical.encode(stored)
 
 
 def _identified(command: ChangeCommand, body: dict[str, Any]) -> dict[str, Any]:

@@ -59,7 +59,12 @@ def event_record(change: Change, *, partition: int, number: int, issuer: str) ->
     command = change.command
     uri = f"{RESOURCE_TYPES[command.resource_type].endpoint}/{command.resource_id}"
     described = _described(change)
-    external_id = (change.doc or {}).get("externalId", msgspec.UNSET)
+    # A delete names it too: "externalId, if known" (RFC 9967 section 2.1), and receivers may know the resource by no other.
+    external_id = (
+        dict(change.drops).get("externalId", msgspec.UNSET)
+        if change.doc is None
+        else change.doc.get("externalId", msgspec.UNSET)
+    )
     iat = timestamps.milliseconds(change.modified) // 1000
     jti = f"{command.resource_id}:{change.version}"
     event = ResourceEvent(

@@ -22,8 +22,11 @@ class Refusal(msgspec.Struct, frozen=True):
     scim_type: str | None = None
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The answer to one command: an effect, a no-op or a refusal; expired and busy commands have none (CP-25)."""
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=1, tag_field="v"):
+    """The answer to one command: an effect, a no-op or a refusal; expired and busy commands have none (CP-25).
+
+    Its schema number ``v`` is the struct's tag, so that it is written although defaults are left out.
+    """
 
     txn: str
     status: int
@@ -53,7 +56,7 @@ def encode_outcome(outcome: Outcome) -> bytes:
 
 
 def decode_outcome(value: bytes) -> Outcome:
-    """Read a stored outcome."""
+    """Read a stored outcome; raises msgspec.ValidationError for a schema number it does not know."""
     return _decoder.decode(value)
 
 

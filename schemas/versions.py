@@ -38,7 +38,9 @@ def _opaque(part: str) -> str:
     tag = part.strip()
     if tag[:2] in {"W/", "w/"}:
         tag = tag[2:]
-    return tag.strip('"')
+    opaque = tag.strip('"')
+    # A quoted or listed star is a tag that no version has, not the star that stands for all of them (RFC 9110 section 13.1.1).
+    return '"*"' if opaque == "*" else opaque
 
 
 def matches(tags: tuple[str, ...], version: int) -> bool:

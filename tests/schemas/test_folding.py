@@ -1,0 +1,51 @@
+"""Folding: when two spellings are one name (INV-4)."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.folding import fold
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Ann", "aNN"),
+        ("STRASSE", "straße"),
+        ("é", "e\u0301"),
+        ("ＡＮＮ", "ann"),
+        ("\u212a", "k"),
+        ("ﬁ", "FI"),
+        ("Σ", "ς"),
+        ("ǰ", "J\u030c"),
+    ],
+)
+def test_INV_4_two_spellings_of_one_name_fold_to_one(one: str, other: str) -> None:
+    assert fold(one) == fold(other)
+
+
+@pytest.mark.parametrize(("one", "other"), [("ann", "anne"), ("o", "ö"), ("a b", "ab"), ("l", "1"), ("а", "a")])
+def test_different_names_stay_different(one: str, other: str) -> None:
+    assert fold(one) != fold(other)
+
+
+@given(st.text(max_size=20))
+def test_a_folded_name_is_normalised_and_folding_it_in_another_case_changes_nothing(name: str) -> None:
+    folded = fold(name)
+
+    assert unicodedata.is_normalized("NFKC", folded)
+    assert fold(unicodedata.normalize("NFC", name)) == fold(unicodedata.normalize("NFD", name)) == folded
+
+
+@given(st.characters(exclude_categories=("Cs",)))
+def test_folding_a_folded_character_changes_nothing(character: str) -> None:
+    assert fold(fold(character)) == fold(character)
+
+
+@given(st.text(st.characters(max_codepoint=127), max_size=20))
+def test_ascii_takes_a_short_way_to_the_same_form(name: str) -> None:
+    assert fold(name) == unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
