@@ -14,13 +14,14 @@ from consumers.ports import Claim, Contended, Granted, Reply, Reservation, Snaps
 from consumers.submission import Expired, Failed, OutcomeUnknown, SubmissionError
 from schemas import batches
 from schemas.batches import Crashed, Step
-from schemas.changes import Change, NoChange
+from schemas.changes import Change, NoChange, image_of
 from schemas.commands import ChangeCommand, Create, verb_of
 from schemas.decide import refusal
 from schemas.errors import Uniqueness
 from schemas.fingerprints import unseen_key
 from schemas.numbering import Batch, number
 from schemas.outcomes import Outcome, Refusal
+from schemas.records import decode_image
 
 logger = logging.getLogger(__name__)
 
@@ -179,12 +180,11 @@ class ApplyLoop:
             match step:
                 case Change():
                     change = next(changes)
+                    image = None if change.deleted else decode_image(change.record)
                     self._metrics.event(command.tenant)
-                    self._answer(
-                        command, Reply(next(outcomes)[1], None if change.deleted else change.record), "applied"
-                    )
-                case NoChange():
-                    self._answer(command, Reply(next(outcomes)[1]), "no_change")
+                    self._answer(command, Reply(next(outcomes)[1], image), "applied")
+                case NoChange(resource=resource):
+                    self._answer(command, Reply(next(outcomes)[1], image_of(command, resource)), "no_change")
                 case Refusal():
                     self._answer(command, Reply(next(outcomes)[1]), "refused")
                 case Outcome():

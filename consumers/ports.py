@@ -20,11 +20,11 @@ from schemas.records import ResourceImage
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a caller of ``submit`` gets: the outcome, and the after-image where the command wrote one."""
+    """What a caller of ``submit`` gets: the outcome, and the resource where there is one."""
 
     outcome: Outcome
-    record: bytes | None = None
-    """The state record that this command wrote; None where it wrote none: read the resource as it is now."""
+    image: ResourceImage | None = None
+    """The resource as the command left or found it; None for refusals, deletes and replayed answers."""
     replayed: bool = False
     """Whether this is the answer of an earlier request: the same status, id and version again."""
 

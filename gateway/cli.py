@@ -70,11 +70,11 @@ def _command(commands: _Commands[Any], name: str, does: str, example: str, run: 
         name, help=does, description=f"{does[0].upper()}{does[1:]}.", epilog=f"example: {example}"
     )
     parser.set_defaults(run=run)
-    parser.add_argument("--config", metavar="FILE", help="settings as TOML (default: the file SCIMGW_CONFIG names)")
     return parser
 
 
-def _data(parser: argparse.ArgumentParser) -> None:
+def _settings(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", metavar="FILE", help="settings as TOML (default: the file SCIMGW_CONFIG names)")
     parser.add_argument("--data", metavar="DIR", help="data directory (default: SCIMGW_DATA, else ./var)")
 
 
@@ -88,7 +88,7 @@ def _add_serve(commands: _Commands[Any]) -> None:
     parser.add_argument("--port", metavar="N", type=int, help="main port (default: 8080)")
     parser.add_argument("--host", metavar="H", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--admin", metavar="HOST:PORT", help="port for /metrics and health (default: off)")
-    _data(parser)
+    _settings(parser)
 
 
 def _add_tenants(commands: _Commands[Any]) -> None:
@@ -113,14 +113,14 @@ def _add_log(commands: _Commands[Any]) -> None:
     )
     events.add_argument("--tenant", metavar="T", help="only this tenant's")
     events.add_argument("--meta", action="store_true", help="wrap each as {partition,offset,key,headers,value}")
-    _data(events)
+    _settings(events)
 
     does = "tell what became of a write; exit code 1 when it is not known"
     example = "scimgw outcome 0199c1f0-5b7e-7c3a-8d21-4f6a1b2c3d4e"
     outcome = _command(commands, "outcome", does, example, "gateway.cli_log:outcome")
     outcome.add_argument("txn", metavar="TXN", help="the Scim-Txn of the answer")
     outcome.add_argument("--tenant", metavar="T", help="the tenant (default: each of the tenants file)")
-    _data(outcome)
+    _settings(outcome)
     _json(outcome)
 
 
@@ -132,10 +132,10 @@ def _add_config(commands: _Commands[Any]) -> None:
     actions = config.add_subparsers(title="commands", metavar="COMMAND", required=True)
     does = "validate the settings and the tenants file, if there is one"
     check = _command(actions, "check", does, "scimgw config check", "gateway.cli_config:config_check")
-    _data(check)
+    _settings(check)
     does = "print the effective settings and where each comes from, secrets masked"
     show = _command(actions, "show", does, example, "gateway.cli_config:config_show")
-    _data(show)
+    _settings(show)
     _json(show)
 
 
@@ -144,14 +144,14 @@ def _add_backup(commands: _Commands[Any]) -> None:
     example = "scimgw backup /backups/2026-11-21 --data ./var"
     backup = _command(commands, "backup", does, example, "gateway.cli_files:backup")
     backup.add_argument("to", metavar="TO", help="the directory to make; it must not exist")
-    _data(backup)
+    _settings(backup)
 
     does = "put a backup into a data directory that nobody serves from"
     example = "scimgw restore /backups/2026-11-21 --data ./var"
     restore = _command(commands, "restore", does, example, "gateway.cli_files:restore")
     restore.add_argument("source", metavar="FROM", help="a directory that 'scimgw backup' made")
     restore.add_argument("--force", action="store_true", help="replace what is in the data directory")
-    _data(restore)
+    _settings(restore)
 
 
 if __name__ == "__main__":

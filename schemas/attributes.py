@@ -13,7 +13,7 @@ Returned = Literal["always", "never", "default", "request"]
 Uniqueness = Literal["none", "server", "global"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)  # by identity: a key of caches
 class Attribute:
     """One attribute or sub-attribute and its characteristics (RFC 7643 section 7)."""
 
@@ -39,7 +39,7 @@ class Attribute:
         return self._by_name.get(name.lower())
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)  # by identity: a key of caches
 class Schema:
     """A schema: its URN and the attributes it defines (RFC 7643 section 7)."""
 
@@ -57,7 +57,7 @@ class Schema:
         return self._by_name.get(name.lower())
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)  # by identity: a key of caches
 class ResourceType:
     """A resource type: its endpoint, its schema and the extensions it may carry (RFC 7643 section 6)."""
 

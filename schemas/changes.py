@@ -9,6 +9,7 @@ import msgspec
 
 from schemas.commands import ChangeCommand
 from schemas.outcomes import Outcome, Refusal
+from schemas.records import ResourceImage
 
 Name = tuple[str, str]
 """A unique name: attribute and folded value. Also an index entry: attribute and value as compared."""
@@ -23,6 +24,19 @@ class StoredResource(msgspec.Struct, frozen=True, kw_only=True):
     names: dict[str, str]
     doc: dict[str, Any]
     password: str | msgspec.UnsetType = msgspec.UNSET
+
+
+def image_of(command: ChangeCommand, resource: StoredResource) -> ResourceImage:
+    """Return what a reader would see of the resource that the command found."""
+    kind: Literal["user", "group"] = "user" if command.resource_type == "User" else "group"
+    return ResourceImage(
+        kind=kind,
+        v=1,
+        version=resource.version,
+        created=resource.created,
+        modified=resource.modified,
+        doc=msgspec.Raw(msgspec.json.encode(resource.doc)),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,6 +105,12 @@ class NotAcceptable(ScimError):
     status = 406
 
 
+class RequestTimeout(ScimError):
+    """The body did not arrive in time."""
+
+    status = 408
+
+
 class PreconditionFailed(ScimError):
     """If-Match names another version than the stored one (RFC 7644 section 3.14)."""
 
@@ -139,6 +145,12 @@ class TooManyRequests(ScimError):
     """The tenant has more in flight than its credit allows."""
 
     status = 429
+
+
+class InternalError(ScimError):
+    """A defect of this server; the request did not take effect."""
+
+    status = 500
 
 
 class NotImplementedHere(ScimError):

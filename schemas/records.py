@@ -113,7 +113,8 @@ def encode_record(record: Record) -> bytes:
 
 def decode_record(value: bytes) -> Record:
     """Read a record; raises msgspec.ValidationError for a kind or schema number it does not know."""
-    return _decoder.decode(value)
+    record: Record = _decoder.decode(value)
+    return record
 
 
 def decode_image(value: bytes) -> ResourceImage:

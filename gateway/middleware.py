@@ -1,0 +1,106 @@
+"""What happens to every request: ids, the translation of errors into answers, the count; one pass, one module."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from aiohttp import web
+
+from consumers.errors import OperatorError
+from consumers.submission import Busy, Expired, Failed, OutcomeUnknown
+from gateway import rendering
+from gateway.front import FRONT, TXN, new_id
+from schemas.errors import MethodNotAllowed, NotFound, ScimError, TooLarge
+
+logger = logging.getLogger("scimgw.http")
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_LOG_ONE_IN: Final = 1000
+_LONGEST_REQUEST_ID: Final = 128
+
+
+@web.middleware
+async def front_door(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer every request in SCIM's form, with ``X-Request-Id``, and ``Scim-Txn`` where it could change something."""
+    front = request.app[FRONT]
+    started = time.perf_counter()
+    writes = request.method not in _READS
+    if writes:
+        request[TXN] = new_id()
+    response = await _answer(request, handler)
+    resource = request.match_info.route.resource
+    # The pattern, not the path: paths hold ids, and there is no end to them.
+    route = resource.canonical if resource is not None else "none"
+    method = request.method if request.method in _METHODS else "other"
+    headers = response.headers
+    headers["X-Request-Id"] = _request_id(request)
+    if writes and "Scim-Txn" not in headers:
+        headers["Scim-Txn"] = request[TXN]
+    seconds = time.perf_counter() - started
+    front.metrics.request(route, method, response.status, seconds)
+    if response.status >= 500 or front.metrics.sampled(_LOG_ONE_IN):
+        fields = {"action": "request", "route": route, "method": method, "status": response.status}
+        logger.info("request", extra=fields | {"seconds": round(seconds, 4), "txn": headers.get("Scim-Txn")})
+    return response
+
+
+_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
+
+
+async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except ScimError as error:
+        return rendering.scim_error_answer(error)
+    except Busy:
+        return rendering.error_answer(503, "too many changes are waiting; nothing was accepted, send it again")
+    except Expired:
+        return rendering.error_answer(503, "the change could not be decided in time and was not applied; send it again")
+    except OutcomeUnknown as unknown:
+        return _unknown(request, unknown.txn)
+    except Failed as failed:
+        return rendering.error_answer(500, "a defect of this server kept the change from being applied", txn=failed.txn)
+    except OperatorError as error:
+        logger.error("the store failed", extra={"action": "read", "error": str(error)})
+        return rendering.error_answer(503, "the store cannot answer now; send the request again")
+    except web.HTTPException as error:
+        return _http_error(request, error)
+    except Exception:
+        logger.exception("a request failed", extra={"action": "request", "method": request.method})
+        return rendering.error_answer(500, "a defect of this server; its log has the details under this X-Request-Id")
+
+
+def _unknown(request: web.Request, txn: str) -> web.Response:
+    where = f"{request.app[FRONT].base_url(request)}/Outcomes/{txn}"
+    detail = f"the outcome of this change is not known yet: it is told at {where}; an identical request may be sent again"
+    return rendering.error_answer(503, detail, txn=txn)
+
+
+def _http_error(request: web.Request, error: web.HTTPException) -> web.StreamResponse:
+    """Return aiohttp's own refusals in SCIM's form."""
+    match error:
+        case web.HTTPNotFound():
+            return rendering.scim_error_answer(NotFound("there is no such endpoint"))
+        case web.HTTPMethodNotAllowed():
+            methods = ", ".join(sorted(error.allowed_methods))
+            response = rendering.scim_error_answer(MethodNotAllowed(f"this endpoint takes {methods}"))
+            response.headers["Allow"] = methods
+            return response
+        case web.HTTPRequestEntityTooLarge():
+            return rendering.scim_error_answer(TooLarge(f"the body exceeds {request.app[FRONT].max_body} bytes"))
+        case _ if error.status >= 400:
+            return rendering.error_answer(error.status, error.reason)
+        case _:
+            return error
+
+
+def _request_id(request: web.Request) -> str:
+    """Return the caller's X-Request-Id where it is fit to be repeated, else a new one."""
+    given = request.headers.get("X-Request-Id")
+    if given and len(given) <= _LONGEST_REQUEST_ID and given.isascii() and given.isprintable():
+        return given
+    return request[TXN] if TXN in request else new_id()

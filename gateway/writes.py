@@ -1,0 +1,129 @@
+"""From a request that was understood to a command, and from its outcome to the answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from consumers.ports import Reply
+from consumers.submission import OutcomeUnknown
+from gateway import rendering
+from gateway.bodies import answer_type
+from gateway.front import CLIENT, FRONT, TXN, new_id, now_ms
+from schemas import ids
+from schemas.commands import DEFAULT_RULES, ChangeCommand, Create, Delete, Patch, Verb
+from schemas.errors import InvalidValue, PreconditionRequired
+from schemas.fingerprints import fingerprint, unseen_key
+from schemas.projection import Projection
+from schemas.rules import Rules
+from schemas.versions import parse_tags
+
+_LONGEST_KEY = 255
+
+
+async def submit(
+    request: web.Request, change: Verb, *, resource_id: str | None, body: Any, password: str | None = None
+) -> tuple[ChangeCommand, Reply]:
+    """Submit a change and return its command and reply.
+
+    ``resource_id`` is None for a create: the id is minted here, or derived from the Idempotency-Key so that a retry
+    names the same resource. ``body`` and ``password`` (in clear) only enter the request's fingerprint.
+
+    Raises what ``consumers.ports.Submitter.submit`` raises, and ScimError for headers that will not do.
+    """
+    front = request.app[FRONT]
+    grant = request[CLIENT]
+    tenant, principal = grant.tenant.name, grant.principal
+    rules: Rules = grant.tenant.rules
+    key = _idempotency_key(request)
+    if resource_id is None:
+        target = "User"
+        resource_id = new_id() if key is None else ids.derived(tenant, principal, "User", key)
+        if_match: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    else:
+        target = f"User/{resource_id}"
+        if_match = _if_match(request, rules)
+    verb = type(change).__struct_config__.tag
+    command = ChangeCommand(
+        txn=request[TXN],
+        tenant=tenant,
+        resource_type="User",
+        resource_id=resource_id,
+        change=change,
+        accepted_at=now_ms(),
+        budget=front.budget_ms,
+        principal=principal,
+        fingerprint=fingerprint(front.tenants.secret, str(verb), target, body, password),
+        gateway=front.gateway,
+        if_match=if_match,
+        key=msgspec.UNSET if key is None else ids.key_hash(tenant, principal, key),
+        rules=msgspec.UNSET if rules == DEFAULT_RULES else rules,
+        traceparent=_traceparent(request),
+    )
+    unseen = unseen_key(principal, command.fingerprint) if isinstance(change, Create) else None
+    try:
+        reply = await front.submitter.submit(command)
+    except OutcomeUnknown:
+        if unseen is not None:
+            front.submitter.mark_unseen(tenant, unseen)
+        raise
+    if unseen is not None and (request.transport is None or request.transport.is_closing()):
+        # Nobody is there to read the answer: an identical POST will get it instead of a 409 (CP-30).
+        front.submitter.mark_unseen(tenant, unseen)
+    return command, reply
+
+
+async def answer(
+    request: web.Request, command: ChangeCommand, reply: Reply, projection: Projection | None
+) -> web.StreamResponse:
+    """Return the answer of a write: what the outcome says, in the caller's media type and projection."""
+    response = await _answer(request, command, reply, projection)
+    response.headers["Scim-Txn"] = reply.outcome.txn
+    return response
+
+
+async def _answer(
+    request: web.Request, command: ChangeCommand, reply: Reply, projection: Projection | None
+) -> web.Response:
+    front = request.app[FRONT]
+    outcome = reply.outcome
+    if outcome.error is not None:
+        return rendering.refusal_answer(outcome.error)
+    if isinstance(command.change, Delete):
+        return web.Response(status=204)
+    base_url, media_type = front.base_url(request), answer_type(request)
+    if reply.replayed:
+        image = await front.reader.get(command.tenant, outcome.resource_type, outcome.resource_id)
+        response = rendering.replayed_answer(reply, image, base_url, projection, media_type)
+    else:
+        assert reply.image is not None, "a write that left a resource comes with it"  # noqa: S101 - for the type checker
+        response = rendering.resource_answer(reply.image, base_url, projection, media_type, status=outcome.status)
+    if isinstance(command.change, Patch) and command.effective_rules.patch_no_content and projection is None:
+        return web.Response(status=204, headers={"ETag": response.headers["ETag"], "Location": response.headers["Location"]})
+    return response
+
+
+def _idempotency_key(request: web.Request) -> str | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return None
+    if not key.strip() or len(key) > _LONGEST_KEY or not key.isprintable():
+        raise InvalidValue(f"Idempotency-Key takes 1 to {_LONGEST_KEY} printable characters")
+    return key.strip()
+
+
+def _if_match(request: web.Request, rules: Rules) -> tuple[str, ...] | msgspec.UnsetType:
+    lines = request.headers.getall("If-Match", [])
+    if lines:
+        return parse_tags(",".join(lines))
+    if rules.require_if_match:
+        raise PreconditionRequired("send If-Match with the version you read; this tenant wants it on every change")
+    return msgspec.UNSET
+
+
+def _traceparent(request: web.Request) -> str | msgspec.UnsetType:
+    """Return the W3C trace context, where it has the right length: it is copied, never interpreted."""
+    value = request.headers.get("traceparent")
+    return value if value is not None and len(value) == 55 and value.isascii() else msgspec.UNSET
