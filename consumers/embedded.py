@@ -61,6 +61,10 @@ class LocalCommands:
         # Shielded: a caller that goes away does not take back a command that is on its way.
         return await asyncio.shield(future)
 
+    def __len__(self) -> int:
+        """Return how many commands are not answered yet."""
+        return len(self._queue)
+
     def is_pending(self, tenant: str, txn: str) -> bool:
         """See ``consumers.ports.Submitter.is_pending``."""
         return self._queued.get(txn) == tenant

@@ -35,6 +35,8 @@ class Front:
     max_body: int = 1024 * 1024
     body_timeout_s: float = 30.0
     draining: bool = False
+    answered: int = 0
+    """Requests answered so far; every so manieth is logged."""
     problems: dict[str, str] = field(default_factory=dict)
     """What keeps the process from being ready, by name; told by ``/readyz``."""
 

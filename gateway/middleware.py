@@ -42,7 +42,8 @@ async def front_door(request: web.Request, handler: Handler) -> web.StreamRespon
         headers["Scim-Txn"] = request[TXN]
     seconds = time.perf_counter() - started
     front.metrics.request(route, method, response.status, seconds)
-    if response.status >= 500 or front.metrics.sampled(_LOG_ONE_IN):
+    front.answered += 1
+    if response.status >= 500 or front.answered % _LOG_ONE_IN == 0:
         fields = {"action": "request", "route": route, "method": method, "status": response.status}
         logger.info("request", extra=fields | {"seconds": round(seconds, 4), "txn": headers.get("Scim-Txn")})
     return response
@@ -76,7 +77,9 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 def _unknown(request: web.Request, txn: str) -> web.Response:
     where = f"{request.app[FRONT].base_url(request)}/Outcomes/{txn}"
-    detail = f"the outcome of this change is not known yet: it is told at {where}; an identical request may be sent again"
+    detail = (
+        f"the outcome of this change is not known yet: it is told at {where}; an identical request may be sent again"
+    )
     return rendering.error_answer(503, detail, txn=txn)
 
 

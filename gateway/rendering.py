@@ -66,7 +66,12 @@ _identity_decoder = msgspec.json.Decoder(_Identity)
 
 
 def list_answer(
-    total: int, start_index: int, images: Sequence[ResourceImage], base_url: str, projection: Projection | None, media_type: str
+    total: int,
+    start_index: int,
+    images: Sequence[ResourceImage],
+    base_url: str,
+    projection: Projection | None,
+    media_type: str,
 ) -> web.Response:
     """Return a ListResponse (RFC 7644 section 3.4.2); numbers are integers, ``Resources`` is there when it is empty (I2)."""
     resources = b",".join(resource_body(image, location(base_url, _id_of(image)), projection) for image in images)
@@ -119,7 +124,9 @@ def refusal_answer(refusal: Refusal) -> web.Response:
     return error_answer(refusal.status, refusal.detail, refusal.scim_type)
 
 
-def replayed_answer(reply: Reply, image: ResourceImage | None, base_url: str, projection: Projection | None, media_type: str) -> web.Response:
+def replayed_answer(
+    reply: Reply, image: ResourceImage | None, base_url: str, projection: Projection | None, media_type: str
+) -> web.Response:
     """Return an earlier answer again: its status, id, Location and ETag, with the resource as it is now for a body.
 
     Of a resource deleted meanwhile only its identity is left to be told.

@@ -1,0 +1,55 @@
+"""The applications: every route of the main port and of the operators' port."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from gateway import discovery, health, listing, outcomes, users
+from gateway.auth import authenticate
+from gateway.front import FRONT, SCIM_BASE, Front
+from gateway.middleware import front_door
+from schemas.errors import InvalidVersion
+
+
+def main_app(front: Front) -> web.Application:
+    """Return the application of the main port."""
+    app = web.Application(middlewares=[front_door], client_max_size=front.max_body)
+    app[FRONT] = front
+    health.add_probes(app)
+    # With and without the version segment, which stands directly before the endpoint (A1, RFC 7644 section 3.13).
+    for base in (SCIM_BASE, SCIM_BASE.removesuffix("/v2")):
+        _add_scim(app.router, base)
+    app.router.add_route("*", SCIM_BASE.removesuffix("/v2") + r"/{version:[vV]\d[^/]*}/{endpoint:.*}", other_version)
+    return app
+
+
+def admin_app(front: Front) -> web.Application:
+    """Return the application of the operators' port."""
+    app = web.Application(middlewares=[front_door])
+    app[FRONT] = front
+    health.add_probes(app)
+    app.router.add_get("/metrics", health.metrics)
+    return app
+
+
+def _add_scim(router: web.UrlDispatcher, base: str) -> None:
+    router.add_post(f"{base}/Users", users.create)
+    router.add_get(f"{base}/Users", listing.list_users)
+    router.add_get(f"{base}/Users/{{id}}", users.read)
+    router.add_put(f"{base}/Users/{{id}}", users.replace)
+    router.add_patch(f"{base}/Users/{{id}}", users.patch)
+    router.add_delete(f"{base}/Users/{{id}}", users.delete)
+    router.add_get(f"{base}/ServiceProviderConfig", discovery.service_provider_config)
+    router.add_get(f"{base}/ResourceTypes", discovery.resource_types)
+    router.add_get(f"{base}/ResourceTypes/{{id}}", discovery.resource_type)
+    router.add_get(f"{base}/Schemas", discovery.schemas)
+    router.add_get(f"{base}/Schemas/{{id}}", discovery.schema)
+    router.add_get(f"{base}/Outcomes/{{txn}}", outcomes.read)
+    router.add_route("*", f"{base}/Me", discovery.not_offered)
+    router.add_route("*", f"{base}/Bulk", discovery.not_offered)
+
+
+async def other_version(request: web.Request) -> web.StreamResponse:
+    """Refuse any version of the protocol but 2 (RFC 7644 section 3.13)."""
+    authenticate(request)
+    raise InvalidVersion("this server speaks SCIM 2.0: use v2, or no version, in the path")
