@@ -68,7 +68,7 @@ def _admitted(request: web.Request) -> bool:
     """
     front = request.app[FRONT]
     if has_token(request) or not all(tenant.discovery_without_token for tenant in front.tenants.tenants.values()):
-        return authenticate(request).tenant.password != "drop"
+        return authenticate(request).tenant.keeps_passwords
     return False
 
 

@@ -66,7 +66,7 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     except Failed as failed:
         return rendering.error_answer(500, "a defect of this server kept the change from being applied", txn=failed.txn)
     except OperatorError as error:
-        logger.error("the store failed", extra={"action": "read", "error": str(error)})
+        logger.error("the store failed", extra={"action": "read", "error": str(error)})  # noqa: TRY400 - one line says it
         return rendering.error_answer(503, "the store cannot answer now; send the request again")
     except web.HTTPException as error:
         return _http_error(request, error)

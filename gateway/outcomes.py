@@ -14,7 +14,7 @@ from schemas.versions import etag
 
 
 async def read(request: web.Request) -> web.StreamResponse:
-    """Always 200: ``pending``, ``applied``, ``refused`` (with the error), or ``unknown``, also for another tenant's."""
+    """Answer 200 always: ``pending``, ``applied``, ``refused`` (with the error), or ``unknown``, also for another tenant's."""
     grant = authenticate(request)
     front = request.app[FRONT]
     txn, tenant = request.match_info["txn"], grant.tenant.name

@@ -8,14 +8,14 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final
 
 from aiohttp import web
+from consumers.backends.sqlite import open_embedded
 
 from consumers.apply import ApplyLoop
-from consumers.backends.sqlite import open_embedded
 from consumers.embedded import LocalCommands
 from consumers.metrics import Metrics
 from consumers.settings import Settings
@@ -43,11 +43,18 @@ def run(settings: Settings) -> int:
     with prepare(settings.data) as directory:
         tenants = load_tenants(directory.tenants_file, settings.secret)
         require_token(tenants, directory.tenants_file, time.time())
-        with contextlib.suppress(ImportError):
-            import uvloop  # noqa: PLC0415 - an extra; used when it is there
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner_:
+            return runner_.run(_serve(settings, directory, tenants))
 
-            return uvloop.run(_serve(settings, directory, tenants))
-        return asyncio.run(_serve(settings, directory, tenants))
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return uvloop's factory where the extra ``fast`` is installed."""
+    try:
+        import uvloop  # noqa: PLC0415 - an extra
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
 
 
 async def _serve(settings: Settings, directory: FirstStart, tenants: Tenants) -> int:
@@ -160,7 +167,7 @@ def _announce(settings: Settings, directory: FirstStart, tenants: Tenants, host:
         print(f"Tokens are in {directory.tenants_file}, as hashes; use yours.", flush=True)
         return
     print(f"The token is in {token_file}. Try it in another shell:\n", flush=True)
-    user = '{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"userName":"ann-\'$RANDOM$RANDOM\'"}'
+    user = '{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"userName":"ann-\'$(date +%s)\'"}'
     print(
         f"  curl -i {url}/Users -H \"Authorization: Bearer $(cat '{token_file}')\" "
         f"-H 'Content-Type: application/scim+json' -d '{user}'\n",

@@ -39,6 +39,11 @@ class Tenant(msgspec.Struct, frozen=True):
     discovery_without_token: bool
     """The discovery endpoints answer without a token (RFC 7644 section 4); tokens say which tenant's view it is."""
 
+    @property
+    def keeps_passwords(self) -> bool:
+        """Whether a password is hashed and kept rather than dropped."""
+        return self.password == "argon2id"  # noqa: S105 - the name of a setting
+
 
 class Grant(msgspec.Struct, frozen=True):
     """What a token lets its bearer be."""

@@ -72,7 +72,7 @@ async def patch(request: web.Request) -> web.StreamResponse:
     wanted = normalise(decode_json(await read_body(request)), USER, grant.tenant.rules)
     password = None if wanted.password is msgspec.UNSET else wanted.password
     hashed: str | None | msgspec.UnsetType = await _hashed(request, grant, password)
-    if wanted.password is None and grant.tenant.password != "drop":
+    if wanted.password is None and grant.tenant.keeps_passwords:
         hashed = None
     change = Patch(operations=wanted.operations, password=hashed)
     command, reply = await writes.submit(
@@ -107,11 +107,11 @@ def _id(request: web.Request) -> str:
 
 async def _hashed(request: web.Request, grant: Grant, password: str | None) -> str | msgspec.UnsetType:
     """Return the hash to store where the tenant keeps passwords; the clear text ends here (R5)."""
-    if password is None or grant.tenant.password == "drop":
+    if password is None or not grant.tenant.keeps_passwords:
         return msgspec.UNSET
     return await request.app[FRONT].passwords.hash(password)
 
 
 def _kept(grant: Grant, password: str | None) -> str | None:
     """Return the password for the request's fingerprint: a dropped one makes no difference between two requests."""
-    return None if grant.tenant.password == "drop" else password
+    return password if grant.tenant.keeps_passwords else None
