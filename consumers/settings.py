@@ -193,7 +193,9 @@ def _give(given: dict[str, _Given], name: str, value: object, origin: str) -> No
     leaf = leaf if by_file and leaf else _known(name, origin)
     if leaf.name in given:
         raise SettingsError(f"setting {leaf.name} is given twice: {given[leaf.name].origin} and {origin}; remove one")
-    given[leaf.name] = _Given(_content(str(value), name, origin) if by_file else value, origin)
+    if by_file:
+        value, origin = _content(str(value), name, origin), f"{origin} ({value})"
+    given[leaf.name] = _Given(value, origin)
 
 
 def _content(path: str, name: str, origin: str) -> str:
