@@ -8,7 +8,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from consumers.errors import DatabaseDamaged, DatabaseTooNew, StoreUnavailable
+from consumers.backends.sqlite_database import FORMAT, translated
+from consumers.errors import DatabaseDamaged, DatabaseTooNew
 
 _PAGES_A_STEP: Final = 8192
 
@@ -34,25 +35,25 @@ def copy_database(source: Path, target: Path, progress: Callable[[int, int], Non
             read.execute("ROLLBACK")
             write.execute("PRAGMA journal_mode=DELETE")  # one file, without a log beside it
     except sqlite3.DatabaseError as error:
-        raise _translated(source, error) from error
+        raise translated(source, error) from error
 
 
-def check_database(path: Path, supported: int) -> None:
-    """Refuse a file that is no sound database of a version up to ``supported`` (``PRAGMA user_version``).
+def check_database(path: Path) -> None:
+    """Refuse a file that is no sound database of a format that this program reads.
 
     Raises DatabaseDamaged, DatabaseTooNew, StoreUnavailable.
     """
     try:
         with closing(_open(path, "ro")) as database:
             version: int = database.execute("PRAGMA user_version").fetchone()[0]
-            if version > supported:
+            if version > FORMAT:
                 raise DatabaseTooNew(
                     f"{path}: written by a later version of this program (format {version}, this one reads up to "
-                    f"{supported}); use that version"
+                    f"{FORMAT}); use that version"
                 )
             finding: str = database.execute("PRAGMA integrity_check(1)").fetchone()[0]
     except sqlite3.DatabaseError as error:
-        raise _translated(path, error) from error
+        raise translated(path, error) from error
     if version < 1:
         raise DatabaseDamaged(f"{path}: not a database of this program; give another")
     if finding != "ok":
@@ -61,9 +62,3 @@ def check_database(path: Path, supported: int) -> None:
 
 def _open(path: Path, mode: str) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=10, isolation_level=None)
-
-
-def _translated(path: Path, error: sqlite3.DatabaseError) -> StoreUnavailable | DatabaseDamaged:
-    if isinstance(error, sqlite3.OperationalError):
-        return StoreUnavailable(f"{path}: {error}; the database cannot be read or written now")
-    return DatabaseDamaged(f"{path}: {error}; use another backup")

@@ -1,0 +1,143 @@
+"""The commands that read what happened: ``events`` and ``outcome``, also while another process serves."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import re
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from consumers.backends.sqlite import open_readonly
+from consumers.errors import SettingsError
+from consumers.ports import EventLog, LoggedEvent
+from consumers.settings import Settings
+from gateway.cli_config import settings_of
+from gateway.first_start import DATABASE, TENANTS_FILE
+from gateway.tenants import load_tenants
+from schemas.outcomes import Outcome
+from schemas.resource_types import RESOURCE_TYPES
+from schemas.versions import etag
+
+_BATCH: Final = 500
+_PARTITION: Final = 0
+"""The one there is in the embedded mode."""
+
+
+def events(parsed: argparse.Namespace) -> int:
+    """Print events as they are kept, one a line."""
+    settings = settings_of(parsed).settings
+    asyncio.run(_print_events(parsed, Path(settings.data) / DATABASE))
+    return 0
+
+
+def outcome(parsed: argparse.Namespace) -> int:
+    """Print what became of one command; 1 when nothing is known of it."""
+    settings = settings_of(parsed).settings
+    found = asyncio.run(_find_outcome(parsed, settings))
+    document = _document(parsed.txn, found, settings.http.public_url)
+    if parsed.json:
+        print(msgspec.json.encode(document).decode())
+    else:
+        for name, value in document.items():
+            print(f"{name:<9} {_said(value)}")
+    return 1 if found is None else 0
+
+
+async def _print_events(parsed: argparse.Namespace, database: Path) -> None:
+    async with open_readonly(database) as stored:
+        log = stored.events
+        offset = await _offset(log, parsed.start)
+        if parsed.follow:
+            async for batch in log.follow(offset):
+                _print_batch(parsed, batch)
+            return
+        end = await log.end()  # what comes while we print is for --follow
+        while offset < end and (batch := await log.read(offset, min(_BATCH, end - offset))):
+            _print_batch(parsed, batch)
+            offset = batch[-1].offset + 1
+
+
+async def _offset(log: EventLog, start: str) -> int:
+    """Return the offset that ``--from`` names."""
+    if start == "earliest":
+        return await log.earliest()
+    if start == "latest":
+        return await log.end()
+    if place := re.fullmatch(r"([0-9]{1,9}):([0-9]{1,18})", start):
+        if int(place[1]) != _PARTITION:
+            raise SettingsError(f"--from {start}: there is only partition {_PARTITION} here; give {_PARTITION}:OFFSET")
+        return int(place[2])
+    try:
+        time = datetime.fromisoformat(start)
+    except ValueError:
+        raise SettingsError(f"--from {start}: give earliest, latest, PARTITION:OFFSET or an ISO 8601 time") from None
+    if time.tzinfo is None:
+        raise SettingsError(f"--from {start}: the time lacks its zone; give one, such as 2026-11-21T08:00:00Z")
+    return await log.offset_at(int(time.timestamp() * 1000))
+
+
+def _print_batch(parsed: argparse.Namespace, batch: Sequence[LoggedEvent]) -> None:
+    for logged in batch:
+        if parsed.tenant is None or logged.event.tenant == parsed.tenant:
+            line = _with_meta(logged) if parsed.meta else logged.event.value
+            sys.stdout.buffer.write(bytes(line) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def _with_meta(logged: LoggedEvent) -> bytes:
+    return msgspec.json.encode(
+        {
+            "partition": logged.partition,
+            "offset": logged.offset,
+            "key": logged.event.key,
+            "headers": dict(logged.event.headers),
+            "value": msgspec.Raw(logged.event.value),
+        }
+    )
+
+
+async def _find_outcome(parsed: argparse.Namespace, settings: Settings) -> Outcome | None:
+    """Look for the outcome with the tenant that was named, else with each of the tenants file."""
+    directory = Path(settings.data)
+    names = [parsed.tenant] if parsed.tenant else list(load_tenants(directory / TENANTS_FILE, settings.secret).tenants)
+    async with open_readonly(directory / DATABASE) as stored:
+        for name in names:
+            found = await stored.reader.outcome(name, parsed.txn)
+            if found is not None:
+                return found
+    return None
+
+
+def _document(txn: str, found: Outcome | None, base_url: str) -> dict[str, Any]:
+    """Return what ``GET /scim/v2/Outcomes/{txn}`` answers (``interfaces.md``)."""
+    document: dict[str, Any] = dict.fromkeys(("txn", "state", "status", "version", "location", "error"))
+    document["txn"] = txn
+    if found is None:
+        return document | {"state": "unknown"}
+    if found.error is not None:
+        return document | {"state": "refused", "status": found.status, "error": _error(found)}
+    endpoint = RESOURCE_TYPES[found.resource_type].endpoint
+    where = f"{base_url}/scim/v2{endpoint}/{found.resource_id}"
+    return document | {"state": "applied", "status": found.status, "version": etag(found.version), "location": where}
+
+
+def _error(found: Outcome) -> dict[str, str]:
+    error = found.error
+    if error is None:
+        return {}
+    kind = {} if error.scim_type is None else {"scimType": error.scim_type}
+    return {"status": str(error.status), **kind, "detail": error.detail}
+
+
+def _said(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, dict):
+        return " ".join(str(value[key]) for key in ("scimType", "detail") if key in value)
+    return str(value)
