@@ -57,8 +57,6 @@ def conform_schemas(
         raise InvalidValue(f"schemas is required; it lists at least {resource_type.schema.urn}.")
     if not isinstance(sent, list) or not all(isinstance(urn, str) and urn for urn in sent):
         raise InvalidValue("schemas must be an array of URNs.")
-    if len(sent) > MAX_VALUES:
-        raise InvalidValue(f"schemas has more than {MAX_VALUES} values.")
     listed = {urn.lower(): canonical_urn(urn, resource_type) for urn in sent}
     if len(listed) != len(sent):
         raise InvalidValue("schemas lists a URN twice.")
@@ -69,6 +67,8 @@ def conform_schemas(
             if rules.strict_extensions:
                 raise InvalidValue(f"schemas must list {shown(name)}, whose attributes the resource has.")
             listed[name.lower()] = name
+    if len(listed) > MAX_VALUES:
+        raise InvalidValue(f"schemas has more than {MAX_VALUES} values.")
     return list(listed.values())
 
 
