@@ -1,0 +1,139 @@
+"""The bench's command line: ``python -m tests.load.bench``, which is what ``make bench`` runs."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tests.load import machine, report
+from tests.load.budget import Budget
+from tests.load.deployments import ROOT, Embedded
+from tests.load.errors import BenchError
+from tests.load.measures import RowResult
+from tests.load.rows import TABLES, Row, measure_row
+from tests.load.users import HERE
+from tests.load.wrk import find_wrk
+
+RESULTS = HERE / "results"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the bench; 0 when every floor holds, 1 when not, 2 for wrong usage, 130 when interrupted."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        find_wrk()
+        chosen = _chosen(TABLES["embedded"], parsed.rows)
+        with _directory(parsed.data) as directory:
+            rows = _measured(chosen, Embedded(directory), _budget(parsed))
+    except BenchError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("bench: interrupted", file=sys.stderr)
+        return 130
+    made = _report(rows, parsed)
+    print(report.encode(made).decode() if parsed.json else report.table(made))
+    if parsed.name or not parsed.quick:
+        print(
+            f"bench: {report.write(made, RESULTS, parsed.name or made.deployment).relative_to(ROOT)}", file=sys.stderr
+        )
+    judged = not (parsed.no_floors or parsed.quick)
+    return 1 if any(row.failure or (judged and not row.ok) for row in rows) else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.load.bench",
+        description="Measure the embedded mode with wrk and hold the figures against their floors.",
+        epilog="example: python -m tests.load.bench --rows create,get --runs 3",
+    )
+    parser.add_argument(
+        "--rows", metavar="KEY,...", help=f"only these of {', '.join(row.key for row in TABLES['embedded'])}"
+    )
+    parser.add_argument("--runs", type=_whole, default=5, help="runs of each row (5)")
+    parser.add_argument("--seconds", type=_whole, default=8, help="length of a run (8)")
+    parser.add_argument(
+        "--quick", action="store_true", help="one short run a row, a small large population, floors not judged"
+    )
+    parser.add_argument("--no-floors", action="store_true", help="only print the verdicts: exit 0 also below a floor")
+    parser.add_argument("--json", action="store_true", help="print the raw figures instead of the table")
+    parser.add_argument(
+        "--name", help="name of the file under tests/load/results (embedded); --quick writes one only with it"
+    )
+    parser.add_argument("--limit", type=_whole, default=24, metavar="MINUTES", help="no run is begun after it (24)")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="where the servers' files go while it runs (./var)")
+    return parser
+
+
+def _whole(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return value
+
+
+def _budget(parsed: argparse.Namespace) -> Budget:
+    until = time.monotonic() + parsed.limit * 60
+    if parsed.quick:
+        return Budget(runs=1, seconds=2, warm_up_s=1, large=10_000, until=until)
+    return Budget(runs=parsed.runs, seconds=parsed.seconds, until=until)
+
+
+def _chosen(rows: Sequence[Row], keys: str | None) -> list[Row]:
+    if keys is None:
+        return list(rows)
+    known = {row.key: row for row in rows}
+    unknown = [key for key in keys.split(",") if key not in known]
+    if unknown:
+        raise BenchError(f"no row {unknown[0]!r}; there are {', '.join(known)}")
+    return [known[key] for key in keys.split(",")]
+
+
+@contextlib.contextmanager
+def _directory(parent: Path | None) -> Iterator[Path]:
+    """Yield a new directory and remove it at the end; not in /tmp, which may be memory where an fsync costs nothing."""
+    parent = parent or ROOT / "var"
+    parent.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix="bench-", dir=parent))
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _measured(rows: Sequence[Row], deployment: Embedded, budget: Budget) -> tuple[RowResult, ...]:
+    results: list[RowResult] = []
+    for row in rows:
+        result = measure_row(row, deployment, budget)
+        said = result.failure or ", ".join(
+            f"{figure.title} {report.number(figure.value)} {figure.unit} {report.verdict(figure)}".strip()
+            for figure in result.figures
+        )
+        print(f"         {row.title}: {said}", file=sys.stderr, flush=True)
+        results.append(result)
+    return tuple(results)
+
+
+def _report(rows: tuple[RowResult, ...], parsed: argparse.Namespace) -> report.Report:
+    runs = [run for row in rows for run in row.runs]
+    return report.Report(
+        deployment="embedded",
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        machine=machine.describe(ROOT),
+        uvloop=any(run.uvloop for run in runs),
+        fsync_ms=statistics.median([run.fsync_ms for run in runs]) if runs else 0.0,
+        seconds_a_run=2 if parsed.quick else parsed.seconds,
+        rows=rows,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

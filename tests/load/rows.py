@@ -1,0 +1,131 @@
+"""The rows of a table: what is asked of a fresh server, and the floor beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from tests.load import closed_loop
+from tests.load.budget import Budget
+from tests.load.deployments import Deployment
+from tests.load.errors import RunFailed
+from tests.load.measures import Floor, Measure, RowResult, Run, measured
+from tests.load.memory_row import memory_runs
+from tests.load.password_row import password_runs
+from tests.load.scale_row import scale_runs
+from tests.load.wrk import Load
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One row: how its runs are made, and what is read in them."""
+
+    key: str
+    """What ``--rows`` calls it."""
+    title: str
+    runs: Callable[[Deployment, Budget, str], Sequence[Run]]
+    """Given the title, for the lines of progress. Raises RunFailed."""
+    measures: tuple[Measure, ...]
+
+
+def measure_row(row: Row, deployment: Deployment, budget: Budget) -> RowResult:
+    """Measure a row; what made a run worthless stands in the result."""
+    try:
+        runs = row.runs(deployment, budget, row.title)
+    except RunFailed as failure:
+        return RowResult(row.key, row.title, (), (), str(failure))
+    return RowResult(row.key, row.title, tuple(measured(each, runs) for each in row.measures), tuple(runs))
+
+
+def plain(load: Load) -> Callable[[Deployment, Budget, str], Sequence[Run]]:
+    """Return how a row of one load is run: each time on a fresh server with the population."""
+
+    def runs(deployment: Deployment, budget: Budget, title: str) -> Sequence[Run]:
+        made: list[Run] = []
+        for number in range(budget.runs):
+            budget.begin(title, f"run {number + 1} of {budget.runs}")
+            with deployment.running(budget.population) as running:
+                counted = closed_loop.Counted(running)
+                closed_loop.warm_up(running, load, counted, f"warm{number:02d}", budget.warm_up_s)
+                made.append(closed_loop.measure(running, load, counted, f"runs{number:02d}", budget.seconds))
+                counted.check()
+        return made
+
+    return runs
+
+
+def _rate(run: Run) -> float:
+    return run.rate
+
+
+def _p50(run: Run) -> float:
+    return run.p50_ms
+
+
+def _cpu_ms(run: Run) -> float:
+    """Return milliseconds of CPU a request, of all processes but wrk."""
+    return sum(spent for name, spent in run.cpu_us.items() if name != "wrk") / 1000
+
+
+def _largest(run: Run) -> float:
+    return max(run.memory_mib.values())
+
+
+def _more(key: str) -> Callable[[Run], float]:
+    return lambda run: run.more[key]
+
+
+def _at_least(rate: float) -> tuple[Measure, ...]:
+    return (Measure("rate", "/s", Floor(">=", rate), _rate),)
+
+
+EMBEDDED: Final = (
+    Row("create-1", "create, 1 connection", plain(Load("create", 1)), (Measure("p50", "ms", Floor("<=", 4), _p50),)),
+    Row("create", "create, 64 connections", plain(Load("create", 64)), _at_least(4000)),
+    Row("patch", "PATCH of one attribute, 64 connections", plain(Load("patch", 64)), _at_least(4000)),
+    Row("get", "GET by id, 64 connections", plain(Load("get", 64)), _at_least(5000)),
+    Row(
+        "filter",
+        "userName eq, 64 connections",
+        plain(Load("filter", 64, {"expect": '"totalResults":1,'})),
+        _at_least(4000),
+    ),
+    Row(
+        "list",
+        "list page of 100, 8 connections",
+        plain(Load("list", 8, {"expect": '"itemsPerPage":100,'})),
+        (Measure("CPU a page", "ms", Floor("<=", 8), _cpu_ms),),
+    ),
+    Row(
+        "memory",
+        "memory under mixed load, 64 connections",
+        memory_runs,
+        (
+            Measure("most resident", "MiB", Floor("<=", 200), _largest, "whole"),
+            Measure("growth, round 2 to the last", "%", Floor("<=", 5), _more("drift_percent"), "whole"),
+        ),
+    ),
+    Row(
+        "scale",
+        "create at the large population against the small, 64 connections",
+        scale_runs,
+        (
+            Measure("small", "/s", None, _rate, "small"),
+            Measure("large", "/s", None, _rate, "large"),
+            Measure("ratio", "", Floor(">=", 0.8), _more("ratio"), "large"),
+        ),
+    ),
+    Row(
+        "password",
+        "create with argon2id passwords, 16 connections",
+        password_runs,
+        (
+            Measure("rate", "/s", None, _rate),
+            Measure("share of what the cores can hash", "", Floor(">=", 0.6), _more("share")),
+            Measure("p99 of GETs beside it, as a multiple", "", Floor("<=", 2), _more("p99_ratio")),
+        ),
+    ),
+)
+TABLES: Final[Mapping[str, tuple[Row, ...]]] = {"embedded": EMBEDDED}
+"""The rows of each deployment, by its name."""

@@ -1,0 +1,55 @@
+"""Reading /proc."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from tests.load.processes import (
+    CpuMeter,
+    MemoryWatch,
+    Watched,
+    cpu_seconds,
+    memory,
+    parse_cpu_seconds,
+    parse_memory,
+    uses_uvloop,
+)
+
+
+def test_cpu_is_user_and_system_time_also_when_the_command_has_odd_characters() -> None:
+    stat = "42 (a b) R (x) S 1 42 42 0 -1 4194304 900 0 0 0 150 50 7 7 20 0 3 0 5000 123456 789"
+    assert parse_cpu_seconds(stat, 100) == 2.0
+
+
+def test_memory_is_given_in_mebibytes() -> None:
+    read = parse_memory("Name:\tpython\nVmHWM:\t  204800 kB\nVmRSS:\t  102400 kB\nRssAnon:\t   51200 kB\n")
+    assert (read.resident, read.anonymous, read.peak) == (100, 50, 200)
+
+
+def test_a_process_that_computes_uses_cpu_and_one_that_sleeps_does_not() -> None:
+    own = Watched("own", os.getpid())
+    meter = CpuMeter([own])
+    until = time.process_time() + 0.3
+    while time.process_time() < until:
+        pass
+    assert meter.used()["own"] == pytest.approx(0.3, abs=0.1)
+    idle = CpuMeter([own])
+    time.sleep(0.2)
+    assert idle.used()["own"] < 0.1
+    assert cpu_seconds(own.pid) > 0.2
+
+
+def test_memory_is_sampled_while_the_block_runs() -> None:
+    own = Watched("own", os.getpid())
+    with MemoryWatch([own], every_s=0.01) as watch:
+        time.sleep(0.1)
+    samples = watch.of("own")
+    assert len(samples) >= 3
+    assert max(samples) <= memory(own.pid).peak
+
+
+def test_uvloop_is_seen_only_where_it_is_loaded() -> None:
+    assert not uses_uvloop(os.getpid())
