@@ -1,0 +1,356 @@
+"""Applying PATCH operations to a resource: all of them in their order, or none (RFC 7644 section 3.5.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+import msgspec
+
+from schemas.attributes import Attribute, ResourceType
+from schemas.errors import InvalidValue, Mutability, NoTarget
+from schemas.filters import And, Compare, Filter, Or
+from schemas.matching import ElementMatcher, matches_element
+from schemas.notation import find_key
+from schemas.patch_requests import MAX_TOUCHED, Operation, Verb
+from schemas.paths import Path, check_writable, parse_path
+from schemas.resources import Resource
+from schemas.rules import Rules
+from schemas.validation import check_complete, conform_element, distinct
+
+MAX_EXAMINED: Final = 500_000
+"""Comparisons and look-ups that the operations of one request may make; well under a second."""
+
+
+def apply_patch(
+    operations: Sequence[Operation], resource: Resource, resource_type: ResourceType, rules: Rules
+) -> Resource:
+    """Return the resource as the operations leave it; it equals ``resource`` when they change nothing.
+
+    ``operations`` come from ``schemas.patch_requests.normalise``. The resource is left as it is and shares with the
+    result what stays the same. Raises Mutability, NoTarget, InvalidPath, InvalidFilter, and InvalidValue, which is also
+    what more than MAX_TOUCHED values and MAX_EXAMINED comparisons get.
+    """
+    patch = _Patch(resource, resource_type, rules)
+    place = 0
+    while place < len(operations):
+        place += patch.take(operations, place)
+    return patch.result()
+
+
+class _Patch:
+    """A resource that changes; what it shares with the one before is copied before it is written to."""
+
+    def __init__(self, resource: Resource, resource_type: ResourceType, rules: Rules) -> None:
+        self._before = resource
+        self._now = dict(resource)
+        self._type = resource_type
+        self._rules = rules
+        self._written: dict[str, None] = {}
+        """Keys of extensions that were written to, in the order of the operations: their objects are copies."""
+        self._touched = 0
+        self._examined = 0
+        self._seen: dict[tuple[str | None, str], set[object]] = {}
+        """Identities of the values of an attribute, kept from one add to the next."""
+
+    def take(self, operations: Sequence[Operation], place: int) -> int:
+        """Apply the operation at ``place``, with those behind it that do the same to other values; return how many."""
+        operation = operations[place]
+        op, value = operation.op, operation.value
+        if operation.path is None:
+            for urn, members in value.items():
+                self._foreign(op, urn, members)
+            return 1
+        path = parse_path(operation.path, self._type)
+        check_writable(path, op)
+        attribute = path.attribute
+        if attribute is None:
+            self._extension(op, path.urn or "", value)
+        elif op == "remove" and path.filter is not None and path.sub is None:
+            path, count = self._run_of_removals(path, attribute, path.filter, operations, place)
+            self._change(op, path, attribute, value)
+            return count
+        elif not self._is_foreign_object(op, operation.path, path, value):
+            self._change(op, path, attribute, value)
+        return 1
+
+    def result(self) -> Resource:
+        """Return the resource, once it is complete and its ``schemas`` name the extensions that it has (L11)."""
+        for urn in self._written:
+            listed = [each for each in self._now["schemas"] if each.lower() == urn.lower()]
+            if urn in self._now and not listed:
+                self._now["schemas"] = [*self._now["schemas"], urn]
+            elif urn not in self._now and urn in self._before:
+                self._now["schemas"] = [each for each in self._now["schemas"] if each not in listed]
+        check_complete(self._now, self._type)
+        return self._now
+
+    def _run_of_removals(
+        self, path: Path, attribute: Attribute, found: Filter, operations: Sequence[Operation], place: int
+    ) -> tuple[Path, int]:
+        """Return one path for this and the following removals of values of one attribute, and how many they are.
+
+        An element at a time is how Okta sends them: one pass for all, or a large attribute is searched for each.
+        """
+        terms: list[Filter] = [*found.terms] if isinstance(found, Or) else [found]
+        count = 1
+        while place + count < len(operations):
+            operation = operations[place + count]
+            if operation.op != "remove" or operation.path is None:
+                break
+            other = parse_path(operation.path, self._type)
+            if other.filter is None or (other.urn, other.attribute, other.sub) != (path.urn, attribute, None):
+                break
+            terms.extend(other.filter.terms if isinstance(other.filter, Or) else [other.filter])
+            count += 1
+        return Path(path.urn, attribute, Or(tuple(terms))), count
+
+    # --- where attributes stand ---
+
+    def _change(self, op: Verb, path: Path, attribute: Attribute, value: Any) -> None:
+        """Do the operation to the attribute, wherever it stands."""
+        urn = path.urn
+        if urn is not None and self._type.extension(urn) is None:
+            urn = find_key(self._now, urn) or urn
+        members = self._now if urn is None else self._members(urn)
+        name = attribute.name
+        if attribute.type == "any" and name not in members:
+            self._examine(len(members))
+            name = find_key(members, name) or name
+        old = members.get(name)
+        new = self._next(op, path, attribute, old, value)
+        if attribute.mutability == "immutable" and old is not None and new != old:
+            raise Mutability(f"{path.name} is immutable and has a value.")
+        if new is None or new in ([], {}):
+            members.pop(name, None)
+        else:
+            members[name] = new
+        if urn is not None:
+            self._keep(urn, members)
+
+    def _members(self, urn: str) -> dict[str, Any]:
+        """Return the object of the extension as one that may be written to."""
+        members: dict[str, Any] = self._now.get(urn, {})
+        return members if urn in self._written else dict(members)
+
+    def _keep(self, urn: str, members: dict[str, Any]) -> None:
+        self._written[urn] = None
+        if members:
+            self._now[urn] = members
+        else:
+            self._now.pop(urn, None)
+
+    def _extension(self, op: Verb, urn: str, value: dict[str, Any]) -> None:
+        """Change a known extension as a whole; add and replace merge, as they do with a complex attribute."""
+        if op == "remove":
+            self._touch(1)
+            self._keep(urn, {})
+            return
+        for name, item in value.items():
+            path = parse_path(f"{urn}:{name}", self._type)
+            attribute = path.attribute
+            if attribute is not None:
+                self._change(op, path, attribute, item)
+
+    def _is_foreign_object(self, op: Verb, text: str, path: Path, value: Any) -> bool:
+        """Change an unknown extension as a whole if the path names one that the resource has; tell whether it did.
+
+        Only the resource can tell such a URN from an attribute's name behind a shorter one.
+        """
+        if path.urn is None or self._type.extension(path.urn) is not None:
+            return False
+        key = find_key(self._now, text)
+        if key is None or not (op == "remove" or isinstance(value, dict)):
+            return False
+        self._foreign(op, key, None if op == "remove" else value)
+        return True
+
+    def _foreign(self, op: Verb, urn: str, value: dict[str, Any] | None) -> None:
+        """Merge into an unknown extension as into a complex attribute; null unassigns."""
+        urn = find_key(self._now, urn) or urn
+        self._touch(1 if value is None else len(value))
+        members = {} if value is None else self._members(urn)
+        spelled = {name.lower(): name for name in members}
+        for name, item in (value or {}).items():
+            own = spelled.setdefault(name.lower(), name)
+            if item is None:
+                members.pop(own, None)
+            else:
+                attribute = Attribute(name=own, type="any")
+                members[own] = self._opaque(op, Path(urn, attribute), attribute, members.get(own), item)
+        self._keep(urn, members)
+
+    # --- what becomes of a value ---
+
+    def _next(self, op: Verb, path: Path, attribute: Attribute, old: Any, value: Any) -> Any:
+        """Return the attribute's next value, None for none."""
+        if path.filter is not None or (path.sub is not None and (attribute.multi_valued or isinstance(old, list))):
+            return self._elements(op, path, attribute, old, value)
+        if path.sub is not None:
+            return self._changed(op, path, attribute, {} if old is None else old, value)
+        if op == "remove":
+            self._forget(path, attribute)
+            self._touch(1)
+            return None
+        if attribute.type == "any":
+            return self._opaque(op, path, attribute, old, value)
+        if attribute.multi_valued:
+            if op == "replace":
+                self._forget(path, attribute)
+                old = None
+            return self._appended(path, attribute, old or [], value)
+        if attribute.type == "complex" and old is not None:
+            return self._changed("add", path, attribute, old, value)
+        self._touch(1)
+        return value
+
+    def _elements(self, op: Verb, path: Path, attribute: Attribute, old: Any, value: Any) -> Any:
+        """Return the values of the attribute with those changed that the path selects (L6, L7, L8, L10)."""
+        self._forget(path, attribute)
+        elements = old if isinstance(old, list) else []
+        if path.filter is None:
+            selected = [True] * len(elements)
+        else:
+            matcher = ElementMatcher(path.filter)
+            self._examine(len(elements) * matcher.cost)
+            selected = [matcher(element) for element in elements]
+        if not any(selected):
+            return old if op == "remove" else self._created(op, path, attribute, old, value)
+        self._touch(sum(selected))
+        changed = [
+            self._changed(op, path, attribute, element, value) if chosen else element
+            for element, chosen in zip(elements, selected, strict=True)
+        ]
+        if attribute.type == "complex" and _promotes(path, value):
+            changed = [each if chosen else _demoted(each) for each, chosen in zip(changed, selected, strict=True)]
+        left = [element for element in changed if element is not None]
+        if not left and attribute.required:
+            raise Mutability(f"{path.name} is required and cannot be removed.")
+        return left if attribute.type == "any" else distinct(left)
+
+    def _changed(self, op: Verb, path: Path, attribute: Attribute, old: Any, value: Any) -> Any:
+        """Return one value of the attribute, or its only one, as the operation leaves it; None when nothing is left."""
+        if path.sub is not None:
+            if not isinstance(old, dict):
+                if op == "remove":
+                    return old
+                raise NoTarget(f"{path.name} is not there: the value before it has no sub-attributes.")
+            name = path.sub.name
+            if path.sub.type == "any":
+                name = find_key(old, name) or name
+            new = dict(old)
+            if op == "remove":
+                new.pop(name, None)
+            else:
+                new[name] = value
+        elif op == "remove":
+            return None
+        elif isinstance(old, dict) and isinstance(value, dict):
+            kept = old if op == "add" else {each: old[each] for each in _immutable(attribute) if each in old}
+            new = {**kept, **value}
+        else:
+            return value
+        for each in _immutable(attribute):
+            if each in old and new.get(each) != old[each]:
+                raise Mutability(f"{attribute.name}.{each} is immutable and has a value.")
+        return new or None
+
+    def _created(self, op: Verb, path: Path, attribute: Attribute, old: Any, value: Any) -> Any:
+        """Return the values of the attribute and one more, of what the path and the value say of it (L6, L7)."""
+        if op == "replace" and path.filter is not None and not self._rules.replace_as_add:
+            raise NoTarget(f"No value of {path.name} matches the filter of the path; add one, or correct the filter.")
+        described = {} if path.filter is None else dict(_equalities(path.filter))
+        element = value
+        if path.sub is not None:
+            element = {**described, path.sub.name: value}
+        elif isinstance(value, dict):
+            element = {**described, **value}
+        if attribute.type != "any":
+            element = conform_element(attribute, element, self._rules, path.name)
+        elif old is not None and not isinstance(old, list):
+            raise NoTarget(f"{path.name} has one value and no others to choose from.")
+        if path.filter is not None and not any(matches_element(path.filter, each) for each in (described, element)):
+            raise NoTarget(f"No value of {path.name} matches the filter of the path, nor would the one to add.")
+        return self._appended(path, attribute, old or [], [element])
+
+    def _appended(self, path: Path, attribute: Attribute, old: list[Any], new: list[Any]) -> list[Any]:
+        """Return the old values and those of the new that are not among them; a new primary is the only one (L5, L10)."""
+        self._touch(len(new))
+        place = (path.urn, attribute.name)
+        seen = self._seen.get(place)
+        if seen is None:
+            self._examine(len(old))
+            seen = self._seen[place] = {_identity(attribute, element) for element in old}
+        fresh: list[Any] = []
+        for element in new:
+            identity = _identity(attribute, element)
+            if identity not in seen:
+                seen.add(identity)
+                fresh.append(element)
+        if attribute.type != "complex" or not any(element.get("primary") is True for element in fresh):
+            return [*old, *fresh]
+        self._forget(path, attribute)
+        return distinct([*map(_demoted, old), *fresh])
+
+    def _opaque(self, op: Verb, path: Path, attribute: Attribute, old: Any, value: Any) -> Any:
+        """Return the next value where no schema tells whether there are many: the values themselves tell."""
+        if op == "add" and isinstance(old, list):
+            self._forget(path, attribute)
+            return self._appended(path, attribute, old, value if isinstance(value, list) else [value])
+        self._touch(1)
+        return {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
+
+    # --- limits ---
+
+    def _forget(self, path: Path, attribute: Attribute) -> None:
+        self._seen.pop((path.urn, attribute.name), None)
+
+    def _touch(self, count: int) -> None:
+        self._touched += count
+        if self._touched > MAX_TOUCHED:
+            raise InvalidValue(f"The operations touch more than {MAX_TOUCHED} values; send them in several requests.")
+
+    def _examine(self, count: int) -> None:
+        self._examined += count
+        if self._examined > MAX_EXAMINED:
+            raise InvalidValue(
+                f"The operations search more than {MAX_EXAMINED} values for what they name; send them in several requests."
+            )
+
+
+@lru_cache(maxsize=256)
+def _immutable(attribute: Attribute) -> tuple[str, ...]:
+    """Return the names of the sub-attributes that keep the value they have."""
+    return tuple(sub.name for sub in attribute.sub_attributes if sub.mutability == "immutable")
+
+
+def _identity(attribute: Attribute, element: Any) -> object:
+    """Return what two values of an attribute share when the second is a repetition.
+
+    An immutable ``value``, as a member's, says which one it is; else all of it counts.
+    """
+    if attribute.type == "any":
+        return msgspec.json.encode(element, order="sorted")
+    if not isinstance(element, dict):
+        return element
+    return element["value"] if "value" in _immutable(attribute) and "value" in element else frozenset(element.items())
+
+
+def _equalities(found: Filter) -> Iterator[tuple[str, Any]]:
+    """Yield the sub-attributes that a value must have to satisfy the filter, as far as ``eq`` joined by and says (L6)."""
+    for term in found.terms if isinstance(found, And) else (found,):
+        if isinstance(term, Compare) and term.op == "eq" and term.value is not None:
+            yield term.target.name, term.value
+
+
+def _promotes(path: Path, value: object) -> bool:
+    """Tell whether the operation makes what it changes primary."""
+    if path.sub is not None:
+        return path.sub.name == "primary" and value is True
+    return isinstance(value, dict) and value.get("primary") is True
+
+
+def _demoted(element: Any) -> Any:
+    """Return the element as it stands beside a new primary one (RFC 7644 section 3.5.2)."""
+    return {**element, "primary": False} if isinstance(element, dict) and element.get("primary") is True else element
