@@ -11,10 +11,10 @@ import msgspec
 
 from schemas.attributes import Attribute, ResourceType
 from schemas.errors import InvalidFilter
+from schemas.filter_tokens import Kind, Token, tokens
 from schemas.folding import fold
 from schemas.moments import moment
 from schemas.notation import is_name, read_reference, sub_attribute
-from schemas.tokens import Kind, Token, tokens
 
 MAX_TERMS: Final = 50
 """Comparisons and presence tests in one filter."""

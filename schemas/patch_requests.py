@@ -16,8 +16,8 @@ from schemas.attributes import Attribute, ResourceType
 from schemas.errors import InvalidPath, InvalidSyntax, InvalidValue, NoTarget
 from schemas.json_values import check_json, shown
 from schemas.paths import Path, check_writable, is_required, parse_path
+from schemas.removals import selecting_paths
 from schemas.rules import Rules
-from schemas.selectors import selecting_paths
 from schemas.validation import (
     canonical_urn,
     conform_attribute,
