@@ -55,7 +55,7 @@ def backup(parsed: argparse.Namespace) -> int:
     part.mkdir(parents=True)
     try:
         copy_database(directory / DATABASE, part / DATABASE, _Progress("copied"))
-        check_database(part / DATABASE)
+        check_database(part / DATABASE, directory / DATABASE)
         # After the database: every tenant that wrote into it is in the tenants file by then.
         write_whole(part / TENANTS_FILE, (directory / TENANTS_FILE).read_text(encoding="utf-8"), replace=False)
         sync_directory(part)
@@ -86,7 +86,7 @@ def restore(parsed: argparse.Namespace) -> int:
         tenants = load_tenants(source / TENANTS_FILE, settings.secret)
         staged.unlink(missing_ok=True)
         copy_database(source / DATABASE, staged, _Progress("copied"))
-        check_database(staged)
+        check_database(staged, source / DATABASE)
         _replace(directory, staged, (source / TENANTS_FILE).read_text(encoding="utf-8"))
         token = FirstStart(directory, lock, created=False).working_token_file(tenants)
         if token is None:

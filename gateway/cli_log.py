@@ -20,7 +20,8 @@ from consumers.settings import Settings
 from gateway.cli_config import settings_of
 from gateway.first_start import DATABASE, TENANTS_FILE
 from gateway.tenants import load_tenants
-from schemas.outcomes import Outcome
+from schemas import urns
+from schemas.outcomes import Outcome, Refusal
 from schemas.resource_types import RESOURCE_TYPES
 from schemas.versions import etag
 
@@ -121,18 +122,16 @@ def _document(txn: str, found: Outcome | None, base_url: str) -> dict[str, Any]:
     if found is None:
         return document | {"state": "unknown"}
     if found.error is not None:
-        return document | {"state": "refused", "status": found.status, "error": _error(found)}
+        return document | {"state": "refused", "status": found.status, "error": _error(found.error)}
     endpoint = RESOURCE_TYPES[found.resource_type].endpoint
     where = f"{base_url}/scim/v2{endpoint}/{found.resource_id}"
     return document | {"state": "applied", "status": found.status, "version": etag(found.version), "location": where}
 
 
-def _error(found: Outcome) -> dict[str, str]:
-    error = found.error
-    if error is None:
-        return {}
-    kind = {} if error.scim_type is None else {"scimType": error.scim_type}
-    return {"status": str(error.status), **kind, "detail": error.detail}
+def _error(refusal: Refusal) -> dict[str, object]:
+    """Return the SCIM Error that the caller got (RFC 7644 section 3.12)."""
+    kind = {} if refusal.scim_type is None else {"scimType": refusal.scim_type}
+    return {"schemas": [urns.ERROR], "status": str(refusal.status), **kind, "detail": refusal.detail}
 
 
 def _said(value: object) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from consumers.backends.sqlite_database import FORMAT, translated
-from consumers.errors import DatabaseDamaged, DatabaseTooNew
+from consumers.errors import DatabaseDamaged, DatabaseTooNew, OperatorError
 
 _PAGES_A_STEP: Final = 8192
 
@@ -34,12 +34,12 @@ def copy_database(source: Path, target: Path, progress: Callable[[int, int], Non
             )
             read.execute("ROLLBACK")
             write.execute("PRAGMA journal_mode=DELETE")  # one file, without a log beside it
-    except sqlite3.DatabaseError as error:
-        raise translated(source, error) from error
+    except sqlite3.Error as error:
+        raise _translated(source, error) from error
 
 
-def check_database(path: Path) -> None:
-    """Refuse a file that is no sound database of a format that this program reads.
+def check_database(path: Path, name: Path) -> None:
+    """Refuse a file that is no sound database of a format that this program reads; the error calls it ``name``.
 
     Raises DatabaseDamaged, DatabaseTooNew, StoreUnavailable.
     """
@@ -48,17 +48,22 @@ def check_database(path: Path) -> None:
             version: int = database.execute("PRAGMA user_version").fetchone()[0]
             if version > FORMAT:
                 raise DatabaseTooNew(
-                    f"{path}: written by a later version of this program (format {version}, this one reads up to "
+                    f"{name}: written by a later version of this program (format {version}, this one reads up to "
                     f"{FORMAT}); use that version"
                 )
             finding: str = database.execute("PRAGMA integrity_check(1)").fetchone()[0]
-    except sqlite3.DatabaseError as error:
-        raise translated(path, error) from error
+    except sqlite3.Error as error:
+        raise _translated(name, error) from error
     if version < 1:
-        raise DatabaseDamaged(f"{path}: not a database of this program; give another")
+        raise DatabaseDamaged(f"{name}: not a database of this program; give another")
     if finding != "ok":
-        raise DatabaseDamaged(f"{path}: fails its integrity check; use another backup")
+        raise DatabaseDamaged(f"{name}: fails its integrity check; use another backup")
 
 
 def _open(path: Path, mode: str) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=10, isolation_level=None)
+
+
+def _translated(path: Path, error: sqlite3.Error) -> OperatorError:
+    ours = translated(path, error)
+    return DatabaseDamaged(f"{path}: {error}; use another backup") if isinstance(ours, DatabaseDamaged) else ours
