@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from aiohttp import web
-from consumers.backends.sqlite import open_embedded
 
 from consumers.apply import ApplyLoop
+from consumers.backends.sqlite import open_embedded
 from consumers.embedded import LocalCommands
 from consumers.metrics import Metrics
 from consumers.settings import Settings
@@ -95,7 +95,7 @@ async def _open(
     )
     commands = LocalCommands(metrics, embedded.store.mark_unseen)
     applying = ApplyLoop(commands, embedded.store, embedded.store.commit, metrics=metrics, issuer=settings.issuer)
-    for name, work in (("apply", applying.run()), ("sweep", commands.sweep()), ("maintain", embedded.maintain())):
+    for name, work in (("apply", applying.run()), ("sweep", commands.sweep())):
         await stack.enter_async_context(_background(name, work))
     passwords = PasswordHasher()
     stack.callback(passwords.close)
