@@ -13,7 +13,10 @@ from typing import Any, Final
 
 import msgspec
 
-from consumers.backends.sqlite import open_readonly
+from consumers.backends.sqlite import open_event_log
+from consumers.backends.sqlite_database import open_reader
+from consumers.backends.sqlite_reader import SqliteReader
+from consumers.backends.sqlite_thread import DatabaseThread
 from consumers.errors import SettingsError
 from consumers.ports import EventLog, LoggedEvent
 from consumers.settings import Settings
@@ -51,8 +54,7 @@ def outcome(parsed: argparse.Namespace) -> int:
 
 
 async def _print_events(parsed: argparse.Namespace, database: Path) -> None:
-    async with open_readonly(database) as stored:
-        log = stored.events
+    async with open_event_log(database) as log:
         offset = await _offset(log, parsed.start)
         if parsed.follow:
             async for batch in log.follow(offset):
@@ -107,12 +109,14 @@ async def _find_outcome(parsed: argparse.Namespace, settings: Settings) -> Outco
     """Look for the outcome with the tenant that was named, else with each of the tenants file."""
     directory = Path(settings.data)
     names = [parsed.tenant] if parsed.tenant else list(load_tenants(directory / TENANTS_FILE, settings.secret).tenants)
-    async with open_readonly(directory / DATABASE) as stored:
-        for name in names:
-            found = await stored.reader.outcome(name, parsed.txn)
-            if found is not None:
-                return found
-    return None
+    thread = DatabaseThread(directory / DATABASE, open_reader, "sqlite-outcomes")
+    await thread.open()
+    try:
+        reader = SqliteReader(thread)
+        outcomes = [await reader.outcome(name, parsed.txn) for name in names]
+    finally:
+        await thread.close()
+    return next((found for found in outcomes if found is not None), None)
 
 
 def _document(txn: str, found: Outcome | None, base_url: str) -> dict[str, Any]:
