@@ -20,11 +20,9 @@ def keep(
     kept = dict(doc)
     for text in paths:
         path = parse_path(text, resource_type)
-        steps = tuple(
-            step
-            for step in (path.urn, path.attribute and path.attribute.name, path.sub and path.sub.name)
-            if step is not None
-        )
+        attribute = None if path.attribute is None else path.attribute.name
+        names = (path.urn, attribute, None if path.sub is None else path.sub.name)
+        steps = tuple(name for name in names if name is not None)
         kept = _copy(steps, stored, kept)
         if path.urn is not None and path.urn in kept and path.urn not in kept["schemas"]:
             kept["schemas"] = [*kept["schemas"], path.urn]

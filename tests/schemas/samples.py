@@ -26,14 +26,14 @@ FINGERPRINT: Final = "5f16f0cd5d1b8d2f9a4e6f7a1b2c3d4e"
 HASH: Final = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQ$4DqX0vTqk0pY1g2h3i4j5w"
 
 
-def command(change: Verb, *, id: str = ANN, txn: str = TXN, **fields: Any) -> ChangeCommand:
+def command(change: Verb, *, uid: str = ANN, txn: str = TXN, **fields: Any) -> ChangeCommand:
     """Return a command of tenant ``default``, accepted at noon with a budget of 20 seconds."""
     return ChangeCommand(
         **{
             "txn": txn,
             "tenant": "default",
             "resource_type": "User",
-            "resource_id": id,
+            "resource_id": uid,
             "change": change,
             "accepted_at": NOON,
             "budget": 20_000,
@@ -50,14 +50,14 @@ def patch(*operations: dict[str, Any], password: str | msgspec.UnsetType | None 
     return Patch(tuple(Operation(**operation) for operation in operations), password=password)
 
 
-def body(userName: str = "ann", **members: Any) -> dict[str, Any]:  # noqa: N803 - the attribute's name
+def body(name: str = "ann", /, **members: Any) -> dict[str, Any]:
     """Return a user as a request brings it: canonical, without an id."""
-    return {"schemas": [urns.USER], "userName": userName, **members}
+    return {"schemas": [urns.USER], "userName": name, **members}
 
 
-def user(userName: str = "ann", *, id: str = ANN, **members: Any) -> dict[str, Any]:  # noqa: N803
+def user(name: str = "ann", uid: str = ANN, /, **members: Any) -> dict[str, Any]:
     """Return a user as it is stored."""
-    return {"schemas": [urns.USER], "id": id, "userName": userName, **members}
+    return {"schemas": [urns.USER], "id": uid, "userName": name, **members}
 
 
 def stored(doc: dict[str, Any], version: int = 1, password: str | msgspec.UnsetType = msgspec.UNSET) -> StoredResource:

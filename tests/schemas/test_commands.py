@@ -95,6 +95,6 @@ def test_the_rules_are_the_default_where_the_command_brings_none() -> None:
 
 def test_two_resources_never_share_an_address() -> None:
     assert command(Delete()).address == ("default", "User", ANN)
-    fields: list[dict[str, str]] = [{}, {"tenant": "b"}, {"resource_type": "Group"}, {"id": "b"}]
+    fields: list[dict[str, str]] = [{}, {"tenant": "b"}, {"resource_type": "Group"}, {"uid": "b"}]
     made: list[ChangeCommand] = [command(Delete(), **each) for each in fields]
     assert len({each.address for each in made}) == 4
