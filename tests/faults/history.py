@@ -17,6 +17,17 @@ MARK: Final = "mark-"
 when the answer, and with it the txn, was lost."""
 
 
+class Intent(msgspec.Struct, frozen=True):
+    """A request before it is sent."""
+
+    verb: Verb
+    resource: str | None = None
+    body: Any = None
+    if_match: int | None = None
+    key: str | None = None
+    name: str | None = None
+
+
 class Operation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One request and what became of it, as its client saw it.
 
@@ -41,6 +52,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Idempotency-Key."""
     sent: bool = True
     """False where no connection could be made: the server never saw the request."""
+    gave_up: bool = False
+    """Whether the client stopped waiting: the server may have sent an answer all the same."""
     status: int | None = None
     version: int | None = None
     """From ETag."""

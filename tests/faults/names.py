@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tests.faults.attribution import NEVER, Request
 from tests.faults.evidence import Event
 from tests.faults.findings import Findings, decided_between
-from tests.faults.history import Operation, marker
+from tests.faults.history import Operation
 from tests.faults.model import fold, name_wanted
 from tests.faults.violations import Violation
 
@@ -127,7 +127,7 @@ def _check_conflict(
         if holding.resource == request.first.resource:
             continue
         creator = creators.get(holding.resource)
-        if request.first.verb == "create" and creator is not None and _is_same(creator.first, request.first):
+        if creator is not None and _is_unseen_first(creator, request):
             # Its own first attempt, whose answer never came: the repeat is due that answer (G2).
             continue
         if holding.can_begin <= returned_at and holding.must_end >= invoked_at:
@@ -135,8 +135,11 @@ def _check_conflict(
     findings.add("INV-4", "refused", "409 though nobody else held the name", request.first.resource, refusal)
 
 
-def _is_same(one: Operation, other: Operation) -> bool:
-    return one.key is None and other.key is None and marker(one.body) is not None and one.body == other.body
+def _is_unseen_first(creator: Request, request: Request) -> bool:
+    first, repeat = creator.first, request.first
+    if first.key is not None or repeat.key is not None or creator.mark is None or first.body != repeat.body:
+        return False
+    return first.status is None and not first.gave_up
 
 
 def _check_search(findings: Findings, operation: Operation, holdings: Holdings) -> None:

@@ -36,7 +36,7 @@ Bug = Literal[
 BUGS: tuple[Bug, ...] = get_args(Bug)
 
 PERIOD = 7
-"""A planted bug bites at every seventh opportunity; a rare one at every second, case-sensitive uniqueness always."""
+"""A planted bug bites at every seventh opportunity; rare ones and case-sensitive uniqueness always."""
 RARE: frozenset[Bug] = frozenset({"forgotten first answer", "key answered differently", "skipped dedupe"})
 LATE = 60
 """After so many more writes a late effect appears."""
@@ -65,6 +65,8 @@ class Reference:
     keyed: dict[str, tuple[Any, Answer]] = field(default_factory=dict)
     created: dict[str, tuple[Any, str]] = field(default_factory=dict)
     """Body and txn of the create of each id."""
+    unseen: set[str] = field(default_factory=set)
+    """Ids whose create was answered to nobody."""
     bitten: int = 0
     """How often the planted bug had an effect."""
     _opportunities: int = 0
@@ -145,7 +147,7 @@ class Reference:
         holder = self.names.get(self._fold(body["userName"]))
         if holder is not None and not self._bites("commit before names"):
             first, first_txn = self.created[holder]
-            if first == body and not self._bites("forgotten first answer"):
+            if first == body and holder in self.unseen and not self._bites("forgotten first answer"):
                 return Answer(201, holder, 1, first_txn, self.shown(holder))
             return Answer(409, txn=txn)
         if self._bites("conflict without holder"):
@@ -255,7 +257,7 @@ class Reference:
         if self.bug != bug:
             return False
         self._opportunities += 1
-        bites = self._opportunities % (2 if bug in RARE else PERIOD) == 0
+        bites = bug in RARE or self._opportunities % PERIOD == 0
         self.bitten += bites
         return bites
 

@@ -4,25 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
 
 from tests.faults import bodies
-from tests.faults.history import Operation, Verb
+from tests.faults.history import Intent, Operation
 from tests.faults.reference import Answer, Reference
 
 MS = 10**6
-
-
-@dataclass(frozen=True, slots=True)
-class Intent:
-    """A request before it is sent."""
-
-    verb: Verb
-    resource: str | None = None
-    body: Any = None
-    if_match: int | None = None
-    key: str | None = None
-    name: str | None = None
 
 
 @dataclass(slots=True)
@@ -69,7 +56,9 @@ class Simulation:
                 intent, invoked, returned, Answer(503, intent.resource, txn=f"lost-{len(self.history)}")
             )
         if fate.startswith("done"):
-            self._answer(intent)
+            done = self._answer(intent)
+            if done.status == 201:
+                self.server.unseen.add(done.resource or "")
         if fate == "done late":
             invoked = max(0, self.now - self.lateness * MS)
             returned = self.now - self._moment()
@@ -111,6 +100,8 @@ class Simulation:
         key = f"key-{random.getrandbits(64):x}" if random.random() < 0.3 else None
         name = bodies.shared_name(random, 8) if random.random() < 0.5 else bodies.own_name(random)
         choice = random.random()
+        if self.history and choice < 0.02 and self.history[-1].verb == "create" and self.history[-1].key is None:
+            return Intent("create", body=self.history[-1].body)
         if not self._known or choice < 0.12:
             return Intent("create", body=bodies.user(random, name), key=key)
         # The latest few are busy, the others were mostly deleted.
