@@ -32,6 +32,10 @@ class StoreBusy(StoreUnavailable):
     """The store has as much in its queue as it may have; the caller sheds load."""
 
 
+class StoreConflict(OperatorError):
+    """A batch rests on a view that is no longer true: a version or a name changed since; nothing was done."""
+
+
 class DatabaseTooNew(OperatorError):
     """The database was written by a later version than this one."""
 

@@ -1,0 +1,114 @@
+"""The reads of the embedded database as SQL, alike ones together."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from consumers.backends.sqlite_rows import RECORD_SEPARATOR, asked, lines
+
+MOST_FOUND: Final = 1000
+
+
+class GetQuery(NamedTuple):
+    """The live resource of an id: its record, or None."""
+
+    tenant: str
+    resource_type: str
+    resource_id: str
+
+
+class FindQuery(NamedTuple):
+    """The live resources with a value or name: a list of records."""
+
+    tenant: str
+    resource_type: str
+    attribute: str
+    value: str
+
+
+class PageQuery(NamedTuple):
+    """A page in the order of creation: the total and a list of records."""
+
+    tenant: str
+    resource_type: str
+    offset: int
+    limit: int
+
+
+class OutcomeQuery(NamedTuple):
+    """The outcome of a command, unless it expired by ``now`` (milliseconds since 1970): as stored, or None."""
+
+    tenant: str
+    txn: str
+    now: int
+
+
+Query = GetQuery | FindQuery | PageQuery | OutcomeQuery
+
+_GET: Final = """
+SELECT CAST(group_concat(q.key || char(31) || r.record, char(30)) AS BLOB)
+     FROM json_each(?1) q CROSS JOIN resource r
+  ON r.tenant = q.value ->> 0 AND r.type = q.value ->> 1 AND r.id = q.value ->> 2 AND r.live
+"""
+# A name has one holder, an index entry any number; no attribute is both.
+_FIND: Final = """
+SELECT
+  (SELECT CAST(group_concat(q.key || char(31) || r.record, char(30)) AS BLOB) FROM json_each(?1) q
+     CROSS JOIN name n ON n.tenant = q.value ->> 0 AND n.attribute = q.value ->> 2 AND n.value = q.value ->> 3
+     CROSS JOIN resource r ON r.tenant = n.tenant AND r.type = q.value ->> 1 AND r.id = n.id AND r.live),
+  (SELECT CAST(group_concat(q.key || char(31) || r.record, char(30)) AS BLOB)
+     FROM json_each(?1) q CROSS JOIN resource r ON r.ordinal IN (
+     SELECT ordinal FROM entry WHERE tenant = q.value ->> 0 AND type = q.value ->> 1
+       AND attribute = q.value ->> 2 AND value = q.value ->> 3 ORDER BY ordinal LIMIT ?2))
+"""
+# The block in which the page begins is found over the populations of the blocks, so at most 4,095 index entries
+# are skipped however far down the list the page is.
+_PAGE: Final = """
+WITH start AS (
+  SELECT block << 12 AS ordinal, ?3 - before AS skip FROM (
+    SELECT block, live, sum(live) OVER (ORDER BY block) - live AS before FROM population
+      WHERE tenant = ?1 AND type = ?2 AND block >= 0
+  ) WHERE before + live > ?3 ORDER BY block LIMIT 1
+)
+SELECT
+  (SELECT live FROM population WHERE tenant = ?1 AND type = ?2 AND block = -1),
+  (SELECT CAST(group_concat(record, char(30)) AS BLOB) FROM (
+    SELECT record FROM resource INDEXED BY resource_in_order
+      WHERE tenant = ?1 AND type = ?2 AND live AND ordinal >= (SELECT ordinal FROM start)
+      ORDER BY ordinal LIMIT ?4 OFFSET (SELECT coalesce(max(skip), 0) FROM start)
+  ))
+"""
+_OUTCOME: Final = "SELECT outcome FROM outcome WHERE tenant = ? AND txn = ? AND expires_at > ?"
+
+
+def answer_all(database: sqlite3.Connection, queries: Sequence[Query]) -> list[Any]:
+    """Return the answer to each query, in their order; gets and finds are asked for together."""
+    answers: list[Any] = [None] * len(queries)
+    gets = [i for i, query in enumerate(queries) if isinstance(query, GetQuery)]
+    finds = [i for i, query in enumerate(queries) if isinstance(query, FindQuery)]
+    if gets:
+        row = database.execute(_GET, (asked([queries[i] for i in gets]),)).fetchone()
+        for position, record in lines(row[0]):
+            answers[gets[int(position)]] = record
+    if finds:
+        for i in finds:
+            answers[i] = []
+        row = database.execute(_FIND, (asked([queries[i] for i in finds]), MOST_FOUND)).fetchone()
+        for found in row:
+            for position, record in lines(found):
+                answers[finds[int(position)]].append(record)
+    if len(gets) + len(finds) < len(queries):
+        for i, query in enumerate(queries):
+            if isinstance(query, PageQuery):
+                answers[i] = _page(database, query)
+            elif isinstance(query, OutcomeQuery):
+                row = database.execute(_OUTCOME, query).fetchone()
+                answers[i] = None if row is None else row[0]
+    return answers
+
+
+def _page(database: sqlite3.Connection, query: PageQuery) -> tuple[int, list[bytes]]:
+    total, records = database.execute(_PAGE, query).fetchone()
+    return total or 0, [] if records is None else records.split(RECORD_SEPARATOR)

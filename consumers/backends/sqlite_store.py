@@ -1,0 +1,180 @@
+"""The state of resources in the embedded database: view, reserve and commit by one writer thread."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from consumers.backends.sqlite_commit import commit_batch
+from consumers.backends.sqlite_rows import asked, lines
+from consumers.backends.sqlite_thread import DatabaseThread
+from consumers.errors import DatabaseDamaged
+from consumers.ports import Claim, Contended, Granted, Reservation, Snapshot, Taken
+from schemas.changes import Name, StoredResource, View
+from schemas.commands import ChangeCommand
+from schemas.numbering import Batch
+from schemas.outcomes import UNSEEN_LIFE_MS, Outcome, decode_outcome
+from schemas.records import UserRecord, decode_record
+
+MOST_MARKS: Final = 100_000
+"""How many unseen answers are remembered; the oldest go first."""
+
+Clock = Callable[[], float]
+
+_VIEW: Final = """
+SELECT
+  (SELECT CAST(group_concat(q.key || char(31) || r.live || char(31) || r.record, char(30)) AS BLOB)
+     FROM json_each(?1) q CROSS JOIN resource r
+     ON r.tenant = q.value ->> 0 AND r.type = q.value ->> 1 AND r.id = q.value ->> 2),
+  (SELECT CAST(group_concat(q.key || char(31) || o.outcome, char(30)) AS BLOB)
+     FROM json_each(?2) q CROSS JOIN outcome o
+     ON o.tenant = q.value ->> 0 AND o.txn = q.value ->> 1 AND o.expires_at > ?5),
+  (SELECT CAST(group_concat(q.key || char(31) || o.outcome, char(30)) AS BLOB)
+     FROM json_each(?3) q CROSS JOIN outcome o
+     ON o.tenant = q.value ->> 0 AND o.key = q.value ->> 1 AND o.expires_at > ?5),
+  (SELECT CAST(group_concat(q.key || char(31) || n.last, char(30)) AS BLOB)
+     FROM json_each(?4) q CROSS JOIN number n ON n.tenant = q.value)
+"""
+
+_HOLDERS: Final = """
+SELECT CAST(group_concat(q.key || char(31) || n.id, char(30)) AS BLOB)
+     FROM json_each(?1) q CROSS JOIN name n
+  ON n.tenant = q.value ->> 0 AND n.attribute = q.value ->> 1 AND n.value = q.value ->> 2
+"""
+
+_UNSEEN: Final = "SELECT outcome FROM outcome WHERE tenant = ? AND unseen = ? AND expires_at > ?"
+
+_NOTHING: Final = View()
+
+
+class SqliteStore:
+    """``consumers.ports.Store`` on the embedded database; the thread's connection must be the only writer."""
+
+    def __init__(
+        self,
+        thread: DatabaseThread,
+        *,
+        gateway: str,
+        committed: Callable[[], None] = lambda: None,
+        clock: Clock = time.time,
+    ) -> None:
+        """``gateway``: the only one alive, outcomes of any other count as unseen; ``committed``: called after each commit."""
+        self._thread = thread
+        self._gateway = gateway
+        self._committed = committed
+        self._clock = clock
+        self._marks: dict[tuple[str, str], None] = {}
+
+    def mark_unseen(self, tenant: str, unseen: str) -> None:
+        """See ``consumers.ports.Submitter.mark_unseen``."""
+        # In memory only: after the death of this process every outcome it left counts as unseen anyway.
+        self._marks.pop((tenant, unseen), None)
+        self._marks[tenant, unseen] = None
+        if len(self._marks) > MOST_MARKS:
+            del self._marks[next(iter(self._marks))]
+
+    async def view(self, commands: Sequence[ChangeCommand]) -> Snapshot:
+        """See ``consumers.ports.Store.view``."""
+        return await self._thread.run(lambda database: self._view(database, commands))
+
+    async def reserve(self, claims: Sequence[Claim]) -> list[Reservation]:
+        """See ``consumers.ports.Store.reserve``."""
+        return await self._thread.run(lambda database: self._reserve(database, claims))
+
+    async def commit(self, batch: Batch) -> None:
+        """See ``consumers.ports.Store.commit``."""
+        now = self._now()
+        await self._thread.run(lambda database: commit_batch(database, batch, now))
+        self._committed()
+
+    def _now(self) -> int:
+        return int(self._clock() * 1000)
+
+    def _view(self, database: sqlite3.Connection, commands: Sequence[ChangeCommand]) -> Snapshot:
+        addresses = list(dict.fromkeys(command.address for command in commands))
+        tenants = list(dict.fromkeys(command.tenant for command in commands))
+        txns = [(command.tenant, command.txn) for command in commands]
+        keys = list(
+            dict.fromkeys((command.tenant, command.key) for command in commands if command.key is not msgspec.UNSET)
+        )
+        row = database.execute(
+            _VIEW, (asked(addresses), asked(txns), asked(keys), asked(tenants), self._now())
+        ).fetchone()
+        stored: dict[tuple[str, str, str], StoredResource | None] = {}
+        for position, live, record in lines(row[0]):
+            stored[addresses[int(position)]] = _stored(record) if live == b"1" else None
+        answered = {txns[int(position)]: decode_outcome(outcome) for position, outcome in lines(row[1])}
+        keyed = {keys[int(position)]: decode_outcome(outcome) for position, outcome in lines(row[2])}
+        numbers = dict.fromkeys(tenants, 0)
+        numbers.update((tenants[int(position)], int(last)) for position, last in lines(row[3]))
+        if not (stored or answered or keyed):
+            return Snapshot((_NOTHING,) * len(commands), numbers)
+        views = []
+        for command in commands:
+            address = command.address
+            resource = stored.get(address)
+            views.append(
+                View(
+                    resource=resource,
+                    gone=resource is None and address in stored,
+                    answered=answered.get((command.tenant, command.txn)),
+                    keyed=None if command.key is msgspec.UNSET else keyed.get((command.tenant, command.key)),
+                )
+            )
+        return Snapshot(tuple(views), numbers)
+
+    def _reserve(self, database: sqlite3.Connection, claims: Sequence[Claim]) -> list[Reservation]:
+        # The owner is the only writer, and what it reserved before and did not commit it has given up: so names
+        # collide with committed holders and with earlier claims of this call, and nothing else.
+        names = list(dict.fromkeys((claim.tenant, name) for claim in claims for name in claim.names))
+        row = database.execute(_HOLDERS, (asked([(tenant, *name) for tenant, name in names]),)).fetchone()
+        holders = {names[int(position)]: holder.decode() for position, holder in lines(row[0])}
+        reserved: dict[tuple[str, Name], str] = {}
+        result: list[Reservation] = []
+        for claim in claims:
+            taken = next(
+                (n for n in claim.names if holders.get((claim.tenant, n), claim.resource_id) != claim.resource_id), None
+            )
+            if taken is not None:
+                result.append(Taken(taken, self._unseen(database, claim)))
+            elif any(reserved.get((claim.tenant, n), claim.resource_id) != claim.resource_id for n in claim.names):
+                result.append(Contended())
+            else:
+                reserved.update(((claim.tenant, name), claim.resource_id) for name in claim.names)
+                result.append(Granted())
+        return result
+
+    def _unseen(self, database: sqlite3.Connection, claim: Claim) -> Outcome | None:
+        """Return the answer of an earlier identical create that never reached its caller (CP-30)."""
+        if claim.unseen is None:
+            return None
+        marked = (claim.tenant, claim.unseen) in self._marks
+        rows = database.execute(_UNSEEN, (claim.tenant, claim.unseen, claim.now)).fetchall()
+        for outcome in (decode_outcome(row[0]) for row in rows):
+            fresh = claim.now - outcome.decided_at <= UNSEEN_LIFE_MS
+            if fresh and (marked or outcome.gateway != self._gateway):
+                return outcome
+        return None
+
+
+def _stored(value: bytes) -> StoredResource:
+    try:
+        record = decode_record(value)
+    except msgspec.DecodeError as error:
+        raise DatabaseDamaged(
+            f"a resource's record cannot be read ({error}); stop the server and restore a backup"
+        ) from error
+    if not isinstance(record, UserRecord):
+        raise DatabaseDamaged("a record of another kind stands for a resource; stop the server and restore a backup")
+    return StoredResource(
+        version=record.version,
+        created=record.created,
+        modified=record.modified,
+        names=record.names,
+        doc=record.doc,
+        password=record.password,
+    )

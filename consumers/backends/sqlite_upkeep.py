@@ -1,0 +1,100 @@
+"""Upkeep of the embedded database: what has had its time is purged, the write-ahead log is copied into the database."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import time
+from collections.abc import Callable
+from typing import Final
+
+from consumers.backends.sqlite_thread import DatabaseThread
+from consumers.errors import OperatorError
+
+logger = logging.getLogger(__name__)
+
+PAUSE_S: Final = 0.25
+PURGE_EVERY_S: Final = 10.0
+SLICE: Final = 200
+"""Rows deleted by one transaction: a few milliseconds, between two batches of commands."""
+_PAGES_WORTH_COPYING: Final = 4096
+_PAGES_LEFT_FOR_WRITER: Final = 1024
+
+_PURGES: Final = (
+    (
+        "DELETE FROM outcome WHERE (tenant, txn) IN"
+        " (SELECT tenant, txn FROM outcome WHERE expires_at <= :now ORDER BY expires_at LIMIT :slice)"
+    ),
+    (
+        "DELETE FROM event WHERE offset IN (SELECT offset FROM event ORDER BY offset LIMIT :slice)"
+        " AND logged_at < :event_cutoff"
+    ),
+    (
+        "DELETE FROM resource WHERE ordinal IN"
+        " (SELECT ordinal FROM resource WHERE forget_at <= :now ORDER BY forget_at LIMIT :slice)"
+    ),
+)
+
+
+class SqliteUpkeep:
+    """Purges and checkpoints in small pieces, so that no batch waits for more than one of them."""
+
+    def __init__(
+        self,
+        writer: DatabaseThread,
+        checkpointer: DatabaseThread,
+        *,
+        retention_days: float,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._writer = writer
+        self._checkpointer = checkpointer
+        self._retention_ms = int(retention_days * 24 * 3600 * 1000)
+        self._clock = clock
+        self._purged_at = 0.0
+
+    async def maintain(self) -> None:
+        """Do it until cancelled; failures are logged and tried again."""
+        while True:
+            try:
+                await self.checkpoint()
+                if time.monotonic() - self._purged_at > PURGE_EVERY_S:
+                    await self.purge()
+                    self._purged_at = time.monotonic()
+            except OperatorError as error:
+                logger.warning("upkeep failed", extra={"action": "upkeep", "error": str(error)})
+            await asyncio.sleep(PAUSE_S)
+
+    async def purge(self) -> int:
+        """Delete all that has had its time: outcomes, events, places of deleted resources; return how many rows."""
+        now = int(self._clock() * 1000)
+        bounds = {"now": now, "event_cutoff": now - self._retention_ms, "slice": SLICE}
+        total = 0
+        for statement in _PURGES:
+            total += await self._purge(statement, bounds)
+        return total
+
+    async def _purge(self, statement: str, bounds: dict[str, int]) -> int:
+        total, purged = 0, SLICE
+        while purged == SLICE:
+            started = time.perf_counter()
+            purged = await self._writer.run(lambda database: database.execute(statement, bounds).rowcount)
+            total += purged
+            if purged:
+                # At most a fifth of the writer's time.
+                await asyncio.sleep(4 * (time.perf_counter() - started))
+        return total
+
+    async def checkpoint(self) -> None:
+        """Copy the log into the database beside the writer, so that the writer can begin the log again."""
+        pages, copied = await self._checkpointer.run(_checkpoint)
+        if pages >= _PAGES_WORTH_COPYING and pages - copied <= _PAGES_LEFT_FOR_WRITER:
+            # What was written meanwhile: only when nothing is left does the next commit begin the log again.
+            await self._writer.run(_checkpoint)
+
+
+def _checkpoint(database: sqlite3.Connection) -> tuple[int, int]:
+    """Copy what no reader holds back; return the pages in the log and those copied."""
+    _, pages, copied = database.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    return max(pages, 0), max(copied, 0)
