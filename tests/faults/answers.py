@@ -77,12 +77,16 @@ def _check_body(findings: Findings, request: Request, attempt: Operation, body: 
     """The resource in an answer is the one written, as it stood at the version it names."""
     if body is None or attempt.resource is None:
         return
+    began_before = request.may_have_begun < request.first.invoked_at
+    repeated = len(request.attempts) > 1 or request.twin is not None or began_before
+    last = findings.last(attempt.resource)
+    if repeated and "userName" not in body and body.get("id") == attempt.resource and last and last.verb == "delete":
+        # A repeat is answered with the first outcome; of a resource that is gone since there is nothing to show.
+        findings.timelines[last.resource].saw(last.version, attempt.invoked_at, attempt.returned_at, attempt)
+        return
     version = _check_shown(findings, attempt, attempt.resource, body)
     if version is None:
         return
-    repeated = (
-        len(request.attempts) > 1 or request.twin is not None or request.may_have_begun < request.first.invoked_at
-    )
     if repeated and attempt.version is not None and version >= attempt.version:
         # A repeat is answered with the first outcome, and with the resource as it is now for a body.
         findings.timelines[attempt.resource].saw(version, attempt.invoked_at, attempt.returned_at, attempt)

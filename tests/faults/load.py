@@ -121,16 +121,18 @@ class _Worker:
         board, resource = self.load.board, operation.resource
         if resource is None:
             return
-        gone = operation.verb == "delete" and operation.succeeded
+        shown = operation.answer if operation.succeeded and isinstance(operation.answer, dict) else {}
+        # The repeat of a request shows next to nothing of a resource that is gone since.
+        gone = operation.succeeded and "userName" not in shown
         if gone or operation.status == 404:
             for known in (board.shared, self.owned):
                 if resource in known:
                     known.remove(resource)
             return
-        if not operation.succeeded or not isinstance(operation.answer, dict):
+        if not shown:
             return
         board.versions[resource] = max(operation.version or 0, board.versions.get(resource, 0))
-        board.names[resource] = operation.answer["userName"]
+        board.names[resource] = shown["userName"]
         if operation.verb == "create" and resource not in board.shared:
             room = len(board.shared) < self.load.plan.shared
             (board.shared if room else self.owned).append(resource)

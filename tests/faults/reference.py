@@ -99,7 +99,10 @@ class Reference:
                 return Answer(422, resource, txn=txn)
             if self._bites("key answered differently"):
                 return Answer(409, resource, txn=first.txn)
-            body = None if first.body is None else self.shown(first.resource or "")
+            body = None if first.body is None or first.resource is None else self.shown(first.resource)
+            if first.body is not None and body is None:
+                # Gone since.
+                body = {"id": first.resource, "meta": {"version": f'W/"{first.version}"'}}
             return Answer(first.status, first.resource, first.version, first.txn, body)
         answer = self._decide(verb, resource, body, if_match, txn)
         if key is not None:
