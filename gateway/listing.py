@@ -10,7 +10,7 @@ from consumers.ports import Page
 from gateway import rendering
 from gateway.auth import authenticate
 from gateway.bodies import answer_type
-from gateway.front import FRONT
+from gateway.front import CLIENT, FRONT
 from gateway.users import requested_projection
 from schemas.errors import InvalidFilter, InvalidValue
 from schemas.filters import indexed_equality, parse_filter
@@ -49,8 +49,7 @@ async def _find(request: web.Request, text: str) -> Page:
 
     Raises InvalidFilter, naming the filters that work, for any other: a scan of everything is no answer to a typing error.
     """
-    grant = authenticate(request)
-    front = request.app[FRONT]
+    grant, front = request[CLIENT], request.app[FRONT]
     equality = indexed_equality(parse_filter(text, USER, bare_words=grant.tenant.rules.bare_filter_words))
     match equality:
         case ("userName", value):

@@ -38,6 +38,7 @@ async def front_door(request: web.Request, handler: Handler) -> web.StreamRespon
     method = request.method if request.method in _METHODS else "other"
     headers = response.headers
     headers["X-Request-Id"] = _request_id(request)
+    headers["Server"] = "scimgw"  # aiohttp would tell its version and Python's
     if writes and "Scim-Txn" not in headers:
         headers["Scim-Txn"] = request[TXN]
     seconds = time.perf_counter() - started
