@@ -128,6 +128,12 @@ def test_CP_20_a_batch_ends_before_a_second_command_that_wants_the_same_name() -
     assert len(steps((first, View()), (second, View()), (third, View()))) == 1
 
 
+def test_CP_20_a_name_is_wanted_until_the_end_of_the_batch() -> None:
+    asked = numbered([(Create(body("ann")), ANN), (Create(body("bob")), BOB), (Create(body("Ann")), "x")])
+
+    assert len(steps(*((each, View()) for each in asked))) == 2
+
+
 def test_a_name_that_a_rename_wants_cuts_a_create_of_it() -> None:
     first, second = numbered([(Replace(body("eve")), ANN), (Create(body("EVE")), BOB)])
 

@@ -42,9 +42,10 @@ def test_O3_a_star_matches_every_version(header: str) -> None:
 @pytest.mark.parametrize("header", ['"*"', 'W/"*"', "W/*", "*,", '*, "4"'])
 def test_only_a_bare_star_stands_for_every_version(header: str) -> None:
     assert not matches(parse_tags(header), 3)
+    assert '"*"' in parse_tags(header)
 
 
-@pytest.mark.parametrize("header", ['"03"', '"3.0"', '"-3"', '"x"', 'W/W/"3"'])
+@pytest.mark.parametrize("header", ["X3X", '"03"', '"3.0"', '"-3"', '"x"', 'W/W/"3"'])
 def test_a_tag_that_this_server_never_gave_matches_nothing(header: str) -> None:
     assert not matches(parse_tags(header), 3)
 
