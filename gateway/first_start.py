@@ -90,7 +90,7 @@ def prepare(directory: str | Path) -> FirstStart:
     there is no tenants file the next start begins again. Raises DataLocked, or OperatorError when the directory
     cannot be written.
     """
-    path = Path(directory)
+    path = Path(directory).absolute()  # the line that names the token's file must work in another shell
     with _in_operators_words(path):
         lock = locked_directory(path)
         try:

@@ -46,6 +46,12 @@ def test_the_first_start_makes_a_directory_with_a_token_that_its_tenants_file_kn
         os.umask(old)
 
 
+def test_the_paths_of_a_relative_directory_work_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with prepare("./var") as start:
+        assert start.token_file == tmp_path / "var" / "token"
+
+
 def test_a_later_start_leaves_both_files_as_they_are(directory: Path) -> None:
     with prepare(directory) as start:
         before = (start.tenants_file.read_bytes(), start.token_file.read_bytes())
