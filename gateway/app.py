@@ -19,7 +19,9 @@ def main_app(front: Front) -> web.Application:
     # With and without the version segment, which stands directly before the endpoint (A1, RFC 7644 section 3.13).
     for base in (SCIM_BASE, SCIM_BASE.removesuffix("/v2")):
         _add_scim(app.router, base)
-    app.router.add_route("*", SCIM_BASE.removesuffix("/v2") + r"/{version:[vV]\d[^/]*}/{endpoint:.*}", other_version)
+    # Any version but v2, whose unknown endpoints are 404 and whose unknown methods are 405.
+    versions = r"/{version:(?:v(?!2/)|V)\d[^/]*}/{endpoint:.*}"
+    app.router.add_route("*", SCIM_BASE.removesuffix("/v2") + versions, other_version)
     return app
 
 
