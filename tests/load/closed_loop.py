@@ -10,6 +10,7 @@ import msgspec
 from tests.load import population
 from tests.load.deployments import Running
 from tests.load.errors import RunFailed
+from tests.load.exposition import REQUESTS, counts, scrape
 from tests.load.machine import fsync_ms
 from tests.load.measures import Run
 from tests.load.processes import CpuMeter, memory, uses_uvloop
@@ -79,11 +80,16 @@ def measure(
     before = population.total_users(running.port, running.token)
     fsync = fsync_ms(running.directory)
     load_average = os.getloadavg()[0]
+    shown = _answers_shown(running)
     with around or nullcontext():
         meter = CpuMeter(running.watched)
         result = run(load, running.port, seconds, arguments(running, tag))
         used = meter.used()
     counted.add(load, result)
+    shown = _answers_shown(running) - shown
+    # With GETs beside the load the server has answered more than wrk counted.
+    if shown < result.requests or (around is None and shown > result.issued):
+        raise RunFailed(f"/metrics shows {shown} answers of 2xx, wrk {result.requests} of {result.issued} asked for")
     return Run(
         part=part,
         population=before,
@@ -100,6 +106,12 @@ def measure(
         load_average=load_average,
         uvloop=any(uses_uvloop(process.pid) for process in running.watched),
     )
+
+
+def _answers_shown(running: Running) -> int:
+    """Return the 2xx answers of ``/Users`` that ``/metrics`` has counted."""
+    shown = counts(scrape(running.admin_port), REQUESTS, ("route", "status"))
+    return sum(count for (route, status), count in shown.items() if "/Users" in route and status.startswith("2"))
 
 
 def with_more(one: Run, more: dict[str, float]) -> Run:

@@ -198,6 +198,6 @@ def stop(process: subprocess.Popen[bytes], limit_s: float = STOP_LIMIT_S) -> Non
 
 
 def _end_of(log: Path) -> str:
-    """Return the last lines without this machine's paths, for results are committed."""
-    text = log.read_text(errors="replace").replace(str(ROOT), ".")
-    return " | ".join(text.splitlines()[-5:])
+    """Return the last line without this machine's paths, for results are committed."""
+    lines = log.read_text(errors="replace").replace(str(ROOT), ".").split("\n")
+    return next((line for line in reversed(lines) if line.strip()), "its log is empty")
