@@ -48,12 +48,15 @@ async def _load(port: int, token: str, count: int) -> list[tuple[str, str]]:
             name = name_of("popul-", number)
             answer = await connection.ask("POST", "/scim/v2/Users", user_body(name))
             if answer.status != 201:
-                raise RunFailed(f"the population: create answered {answer.status} {answer.body[:300]!r}")
+                raise RunFailed(f"create answered {answer.status} {answer.body[:300]!r}")
             made.append((msgspec.json.decode(answer.body, type=_Created).id, user_name(name)))
 
-    async with connections(port, token, min(CONNECTIONS, max(count, 1))) as opened, asyncio.TaskGroup() as group:
-        for connection in opened:
-            group.create_task(fill(connection))
+    try:
+        async with connections(port, token, min(CONNECTIONS, max(count, 1))) as opened, asyncio.TaskGroup() as group:
+            for connection in opened:
+                group.create_task(fill(connection))
+    except* (RunFailed, OSError) as failures:
+        raise RunFailed(f"the population: {failures.exceptions[0]}") from None
     return made
 
 
