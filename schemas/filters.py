@@ -314,9 +314,7 @@ class _Parser:
             self._refuse("an attribute is due", token)
         sub = reference.sub_name
         target = Target(reference.urn, reference.name, sub, reference.attribute if sub is None else reference.sub)
-        if "never" in {each.returned for each in (reference.attribute, reference.sub) if each}:
-            raise InvalidFilter(f"{target.text} is never returned and cannot be filtered by.")
-        return target
+        return self._askable(target)
 
     def _sub_target(self, token: Token) -> Target:
         if not is_name(token.text):
@@ -328,7 +326,13 @@ class _Parser:
         sub = sub_attribute(scope, token.text)
         if sub is None and self._strict:
             self._refuse("no such sub-attribute is defined", token)
-        return Target(None, token.text if sub is None else sub.name, None, sub)
+        return self._askable(Target(None, token.text if sub is None else sub.name, None, sub))
+
+    def _askable(self, target: Target) -> Target:
+        """Return the target, unless its value is a secret that comparisons would reveal bit by bit (G12)."""
+        if target.attribute is not None and target.attribute.returned == "never":
+            raise InvalidFilter(f"{target.text} is never returned and cannot be filtered by.")
+        return target
 
     def _compared(self, target: Target, token: Token) -> Target:
         """Return the target itself, or its ``value`` where it is complex (G3)."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Final
+
+_AFTER: Final = frozenset({"", ".", "Z", "+", "-"})
 
 
 def moment(text: str) -> datetime | None:
@@ -10,8 +13,8 @@ def moment(text: str) -> datetime | None:
 
     ``24:00:00`` is midnight of the next day, as in xsd:dateTime; digits beyond microseconds are cut off.
     """
-    # fromisoformat() also reads week dates and forms without separators, which xsd:dateTime has not.
-    if len(text) < 19 or text[4] + text[7] + text[10] + text[13] + text[16] != "--T::":
+    # fromisoformat() also reads week dates, forms without separators and, in 3.11, any character before the zone.
+    if len(text) < 19 or text[4] + text[7] + text[10] + text[13] + text[16] != "--T::" or text[19:20] not in _AFTER:
         return None
     midnight = text[11:19] == "24:00:00"
     try:

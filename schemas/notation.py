@@ -91,7 +91,10 @@ def _split(text: str, resource_type: ResourceType) -> tuple[str | None, str] | N
         return None
     folded = f"{text.lower()}:"
     for schema in (resource_type.schema, *resource_type.extensions):
-        if folded.startswith(f"{schema.urn.lower()}:"):
-            return None if schema is resource_type.schema else schema.urn, text[len(schema.urn) + 1 :]
+        urn = schema.urn.lower()
+        if folded.startswith(f"{urn}:"):
+            return None if schema is resource_type.schema else schema.urn, text[len(urn) + 1 :]
+        if folded.startswith(f"{urn}."):
+            return None
     urn, _, local = text.rpartition(":")
     return (urn, local) if folded.startswith(_URN_PREFIXES) else None
