@@ -11,7 +11,11 @@ case $kind in
     dev) lock=requirements-dev.lock ;;
     *) echo "deploy/venv.sh: runtime or dev, not $kind" >&2; exit 2 ;;
 esac
-stamp=$(cat "$lock" pyproject.toml | cksum)
+stamp_of() { # what an up-to-date environment was made from, and for which checkout
+    cat "$1" pyproject.toml | cksum
+    pwd -P
+}
+stamp=$(stamp_of "$lock")
 
 installed() {
     [ -x "$venv/bin/python" ] && "$venv/bin/python" -c '' 2>/dev/null && [ -x "$venv/bin/scimgw" ] &&
@@ -63,5 +67,5 @@ $pip install --require-hashes --only-binary :all: -r "$lock"
 $pip install --no-deps --no-build-isolation --no-index --config-settings editable_mode=compat -e .
 echo "$stamp" > "$venv/.installed-$kind"
 if [ "$kind" = dev ]; then  # what is for developers includes all that runs
-    cat requirements.lock pyproject.toml | cksum > "$venv/.installed-runtime"
+    stamp_of requirements.lock > "$venv/.installed-runtime"
 fi

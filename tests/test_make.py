@@ -58,8 +58,8 @@ def test_a_busy_port_is_said_in_one_line(tmp_path: Path) -> None:
     (venv / "bin").mkdir(parents=True)
     program(venv / "bin" / "python", f'exec "{sys.executable}" "$@"')
     program(venv / "bin" / "scimgw", f'PYTHONPATH="{ROOT}" exec "{sys.executable}" -m gateway.cli "$@"')
-    sums = f"cat {ROOT}/requirements.lock {ROOT}/pyproject.toml | cksum"
-    stamp = subprocess.run(["sh", "-c", sums], capture_output=True, text=True, check=True).stdout
+    sums = "cat requirements.lock pyproject.toml | cksum; pwd -P"
+    stamp = subprocess.run(["sh", "-c", sums], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     (venv / ".installed-runtime").write_text(stamp)
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port = taken.getsockname()[1]
