@@ -57,7 +57,7 @@ _FIND: Final = """
 SELECT
   (SELECT CAST(group_concat(q.key || char(31) || r.record, char(30)) AS BLOB) FROM json_each(?1) q
      CROSS JOIN name n ON n.tenant = q.value ->> 0 AND n.attribute = q.value ->> 2 AND n.value = q.value ->> 3
-     CROSS JOIN resource r ON r.tenant = n.tenant AND r.type = q.value ->> 1 AND r.id = n.id AND r.live),
+     CROSS JOIN resource r ON r.ordinal = n.ordinal AND r.type = q.value ->> 1),
   (SELECT CAST(group_concat(q.key || char(31) || r.record, char(30)) AS BLOB)
      FROM json_each(?1) q CROSS JOIN resource r ON r.ordinal IN (
      SELECT ordinal FROM entry WHERE tenant = q.value ->> 0 AND type = q.value ->> 1

@@ -41,12 +41,19 @@ SELECT
 """
 
 _HOLDERS: Final = """
-SELECT CAST(group_concat(q.key || char(31) || n.id, char(30)) AS BLOB)
-     FROM json_each(?1) q CROSS JOIN name n
-  ON n.tenant = q.value ->> 0 AND n.attribute = q.value ->> 1 AND n.value = q.value ->> 2
+SELECT CAST(group_concat(q.key || char(31) || r.id, char(30)) AS BLOB)
+  FROM json_each(?1) q
+  CROSS JOIN name n ON n.tenant = q.value ->> 0 AND n.attribute = q.value ->> 1 AND n.value = q.value ->> 2
+  CROSS JOIN resource r ON r.ordinal = n.ordinal
 """
 
-_UNSEEN: Final = "SELECT outcome FROM outcome WHERE tenant = ? AND unseen = ? AND expires_at > ?"
+# The answer to the create of the name's holder: were it another's, the resource it speaks of has lost the name since.
+_UNSEEN: Final = """
+SELECT o.outcome FROM name n
+  CROSS JOIN resource r ON r.ordinal = n.ordinal
+  CROSS JOIN outcome o ON o.tenant = r.tenant AND o.txn = r.txn AND o.unseen = ?4
+  WHERE n.tenant = ?1 AND n.attribute = ?2 AND n.value = ?3
+"""
 
 _NOTHING: Final = View()
 
@@ -140,7 +147,7 @@ class SqliteStore:
                 (n for n in claim.names if holders.get((claim.tenant, n), claim.resource_id) != claim.resource_id), None
             )
             if taken is not None:
-                result.append(Taken(taken, self._unseen(database, claim)))
+                result.append(Taken(taken, self._unseen(database, claim, taken)))
             elif any(reserved.get((claim.tenant, n), claim.resource_id) != claim.resource_id for n in claim.names):
                 result.append(Contended())
             else:
@@ -148,17 +155,16 @@ class SqliteStore:
                 result.append(Granted())
         return result
 
-    def _unseen(self, database: sqlite3.Connection, claim: Claim) -> Outcome | None:
+    def _unseen(self, database: sqlite3.Connection, claim: Claim, name: Name) -> Outcome | None:
         """Return the answer of an earlier identical create that never reached its caller (CP-30)."""
         if claim.unseen is None:
             return None
-        marked = (claim.tenant, claim.unseen) in self._marks
-        rows = database.execute(_UNSEEN, (claim.tenant, claim.unseen, claim.now)).fetchall()
-        for outcome in (decode_outcome(row[0]) for row in rows):
-            fresh = claim.now - outcome.decided_at <= UNSEEN_LIFE_MS
-            if fresh and (marked or outcome.gateway != self._gateway):
-                return outcome
-        return None
+        row = database.execute(_UNSEEN, (claim.tenant, *name, claim.unseen)).fetchone()
+        if row is None:
+            return None
+        outcome = decode_outcome(row[0])
+        unseen = outcome.gateway != self._gateway or (claim.tenant, claim.unseen) in self._marks
+        return outcome if unseen and claim.now - outcome.decided_at <= UNSEEN_LIFE_MS else None
 
 
 def _stored(value: bytes) -> StoredResource:
