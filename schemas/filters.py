@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
-from typing import Final, Literal, NoReturn, TypeAlias
+from typing import Final, Literal, NoReturn, TypeAlias, assert_never
 
 import msgspec
 
@@ -137,6 +137,8 @@ def filter_text(found: Filter) -> str:
             return f"not ({filter_text(found.term)})"
         case ValuePath():
             return f"{found.target.text}[{filter_text(found.filter)}]"
+        case _:
+            assert_never(found)
 
 
 _DUE: Final[dict[Kind, str]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from schemas.filters import And, Compare, Filter, Not, Or, Present, Target, ValuePath
 from schemas.folding import fold
@@ -33,6 +33,8 @@ def matches(found: Filter, resource: Resource) -> bool:
             return not matches(found.term, resource)
         case ValuePath():
             return any(matches_element(found.filter, element) for element in _values(found.target, resource))
+        case _:
+            assert_never(found)
 
 
 def matches_element(found: Filter, element: object) -> bool:
@@ -83,6 +85,8 @@ def term_count(found: Filter) -> int:
             return term_count(found.term)
         case ValuePath():
             return term_count(found.filter)
+        case _:
+            assert_never(found)
 
 
 _ORDERS: Final[dict[str, Callable[[Any, Any], bool]]] = {

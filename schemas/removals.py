@@ -42,7 +42,7 @@ def selecting_paths(name: str, attribute: Attribute, value: object, rules: Rules
 def _members(name: str, attribute: Attribute, selector: object, rules: Rules) -> dict[str, Any]:
     """Return the sub-attributes by which the selector names an element, none when it names none."""
     if isinstance(selector, str) and attribute.sub("value") is not None:
-        selector = {"value": selector}
+        selector = {"value": selector or None}
     element = conform_element(attribute, selector, rules, name)
     if element is None:
         return {}
