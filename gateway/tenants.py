@@ -42,7 +42,7 @@ class Tenant(msgspec.Struct, frozen=True):
     @property
     def keeps_passwords(self) -> bool:
         """Whether a password is hashed and kept rather than dropped."""
-        return self.password == "argon2id"  # noqa: S105 - the name of a setting
+        return self.password == "argon2id"
 
 
 class Grant(msgspec.Struct, frozen=True):
