@@ -77,12 +77,12 @@ class _Patch:
 
     def result(self) -> Resource:
         """Return the resource, once it is complete and its ``schemas`` name the extensions that it has (L11)."""
-        for urn in self._written:
-            listed = [each for each in self._now["schemas"] if each.lower() == urn.lower()]
-            if urn in self._now and not listed:
-                self._now["schemas"] = [*self._now["schemas"], urn]
-            elif urn not in self._now and urn in self._before:
-                self._now["schemas"] = [each for each in self._now["schemas"] if each not in listed]
+        if self._written:
+            gone = {urn.lower() for urn in self._written if urn not in self._now and urn in self._before}
+            left = [urn for urn in self._now["schemas"] if urn.lower() not in gone]
+            listed = {urn.lower() for urn in left}
+            new = [urn for urn in self._written if urn in self._now and urn.lower() not in listed]
+            self._now["schemas"] = left + new
         check_complete(self._now, self._type)
         return self._now
 
@@ -112,7 +112,7 @@ class _Patch:
         """Do the operation to the attribute, wherever it stands."""
         urn = path.urn
         if urn is not None and self._type.extension(urn) is None:
-            urn = find_key(self._now, urn) or urn
+            urn = self._key(urn) or urn
         members = self._now if urn is None else self._members(urn)
         name = attribute.name
         if attribute.type == "any" and name not in members:
@@ -128,6 +128,12 @@ class _Patch:
             members[name] = new
         if urn is not None:
             self._keep(urn, members)
+
+    def _key(self, urn: str) -> str | None:
+        """Return the key of an extension that no schema here describes, None where the resource has none of that name."""
+        if urn not in self._now:
+            self._examine(len(self._now))
+        return find_key(self._now, urn)
 
     def _members(self, urn: str) -> dict[str, Any]:
         """Return the object of the extension as one that may be written to."""
@@ -160,7 +166,7 @@ class _Patch:
         """
         if path.urn is None or self._type.extension(path.urn) is not None:
             return False
-        key = find_key(self._now, text)
+        key = self._key(text)
         if key is None or not (op == "remove" or isinstance(value, dict)):
             return False
         self._foreign(op, key, None if op == "remove" else value)
@@ -168,9 +174,10 @@ class _Patch:
 
     def _foreign(self, op: Verb, urn: str, value: dict[str, Any] | None) -> None:
         """Merge into an unknown extension as into a complex attribute; null unassigns."""
-        urn = find_key(self._now, urn) or urn
+        urn = self._key(urn) or urn
         self._touch(1 if value is None else len(value))
         members = {} if value is None else self._members(urn)
+        self._examine(len(members))
         spelled = {name.lower(): name for name in members}
         for name, item in (value or {}).items():
             own = spelled.setdefault(name.lower(), name)
@@ -218,6 +225,7 @@ class _Patch:
         if not any(selected):
             return old if op == "remove" else self._created(op, path, attribute, old, value)
         self._touch(sum(selected))
+        self._examine(2 * len(elements))  # All of them are looked at again below, and compared with one another.
         changed = [
             self._changed(op, path, attribute, element, value) if chosen else element
             for element, chosen in zip(elements, selected, strict=True)
@@ -291,6 +299,7 @@ class _Patch:
         if attribute.type != "complex" or not any(element.get("primary") is True for element in fresh):
             return [*old, *fresh]
         self._forget(path, attribute)
+        self._examine(2 * len(old))
         return distinct([*map(_demoted, old), *fresh])
 
     def _opaque(self, op: Verb, path: Path, attribute: Attribute, old: Any, value: Any) -> Any:

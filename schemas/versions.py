@@ -23,13 +23,13 @@ def parse_tags(header: str) -> tuple[str, ...]:
     SCIM clients send back ``meta.version`` with its ``W/``, which HTTP's strong comparison would never match, so
     weakness is ignored (RFC 7644 section 3.14). Clients that drop the quotes are understood too.
 
-    Raises InvalidValue where the list is empty or has more than 50 tags.
+    Raises InvalidValue where the list is empty, has more than 50 tags or is not ASCII: HTTP's other bytes are no text.
     """
     text = header.strip()
     if text == "*":
         return ANY
     tags = tuple(tag for tag in (_opaque(part) for part in text.split(",")) if tag)
-    if not tags or len(tags) > _MOST_TAGS:
+    if not tags or len(tags) > _MOST_TAGS or not text.isascii():
         raise InvalidValue(f"If-Match and If-None-Match take * or up to {_MOST_TAGS} entity tags")
     return tags
 

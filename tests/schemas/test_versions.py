@@ -56,6 +56,12 @@ def test_a_list_without_a_tag_is_refused(header: str) -> None:
         parse_tags(header)
 
 
+@pytest.mark.parametrize("header", ['"\udcff"', '"1", "é"', 'W/"\u2028"'])
+def test_a_list_with_bytes_that_are_no_text_is_refused(header: str) -> None:
+    with pytest.raises(InvalidValue, match="entity tags"):
+        parse_tags(header)
+
+
 def test_fifty_tags_are_taken_and_one_more_is_refused() -> None:
     tags = [etag(version) for version in range(1, 52)]
 

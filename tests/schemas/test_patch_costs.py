@@ -1,0 +1,77 @@
+"""PATCH requests that are small to send and would be long to apply: each is refused before it costs a second."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from schemas import urns
+from schemas.errors import InvalidValue
+from schemas.patch import apply_patch
+from schemas.patch_requests import normalise
+from schemas.resource_types import USER
+from schemas.rules import Rules
+
+RULES = Rules()
+FOREIGN = "urn:example:hr"
+
+
+def patched(resource: dict[str, Any], *operations: dict[str, Any]) -> dict[str, Any]:
+    body = {"schemas": [urns.PATCH_OP], "Operations": list(operations)}
+    return apply_patch(normalise(body, USER, RULES).operations, resource, USER, RULES)
+
+
+def user(**attributes: Any) -> dict[str, Any]:
+    schemas = [urns.USER, *(name for name in attributes if ":" in name)]
+    return {"schemas": schemas, "id": "1", "userName": "ann", **attributes}
+
+
+def test_members_of_a_large_unknown_extension_are_not_searched_for_each_of_many_operations() -> None:
+    large = user(**{FOREIGN: {f"a{number}": number for number in range(80_000)}})
+    operations = [{"op": "add", "value": {FOREIGN: {f"b{number}": 1}}} for number in range(500)]
+    with pytest.raises(InvalidValue, match="search more than"):
+        patched(large, *operations)
+    assert len(patched(large, *operations[:3])[FOREIGN]) == 80_003
+
+
+def test_the_extensions_of_a_resource_are_not_searched_for_each_of_many_new_ones() -> None:
+    large = user(**{f"urn:a:{number}": {"x": 1} for number in range(5_000)})
+    value = {f"urn:b:{number}": {"x": 1} for number in range(4_000)}
+    with pytest.raises(InvalidValue, match="search more than"):
+        patched(large, {"op": "add", "value": value})
+    few = patched(user(), {"op": "add", "value": dict(list(value.items())[:500])})
+    assert few["schemas"] == [urns.USER, *(f"urn:b:{number}" for number in range(500))]
+
+
+def test_values_are_not_compared_with_one_another_for_each_of_many_value_paths() -> None:
+    large = user(emails=[{"value": str(number)} for number in range(10_000)])
+    operations = [
+        {"op": "replace", "path": f'emails[value eq "{number}"].type', "value": "work"} for number in range(500)
+    ]
+    with pytest.raises(InvalidValue, match="search more than"):
+        patched(large, *operations[:20])
+    assert patched(large, *operations[:10])["emails"][9] == {"value": "9", "type": "work"}
+
+
+def test_values_are_not_compared_with_one_another_for_each_of_many_new_primaries() -> None:
+    large = user(emails=[{"value": str(number)} for number in range(9_000)])
+    operations = [
+        {"op": "add", "path": "emails", "value": [{"value": f"new-{number}", "primary": True}]} for number in range(500)
+    ]
+    with pytest.raises(InvalidValue, match="search more than"):
+        patched(large, *operations[:30])
+    primaries = [each for each in patched(large, *operations[:5])["emails"] if each.get("primary")]
+    assert primaries == [{"value": "new-4", "primary": True}]
+
+
+def test_L11_schemas_follow_extensions_that_go_and_come_under_another_spelling() -> None:
+    resource = user(**{"urn:A:x": {"a": 1}, "urn:B:x": {"b": 1}})
+    result = patched(
+        resource,
+        {"op": "remove", "path": "urn:A:x:a"},
+        {"op": "add", "value": {"urn:a:X": {"c": 1}}},
+        {"op": "add", "value": {"urn:C:x": {"c": 1}}},
+    )
+    assert result["schemas"] == [urns.USER, "urn:B:x", "urn:a:X", "urn:C:x"]
+    assert "urn:A:x" not in result
