@@ -30,6 +30,7 @@ def runner(app: web.Application, drain_s: float) -> web.AppRunner:
         access_log=None,
         handle_signals=False,
         handler_cancellation=False,
+        auto_decompress=False,  # gateway.bodies does it, within limits
         keepalive_timeout=KEEP_ALIVE_S,
         shutdown_timeout=drain_s,
     )

@@ -108,10 +108,11 @@ def error_answer(status: int, detail: str, scim_type: str | None = None, txn: st
         headers["WWW-Authenticate"] = 'Bearer realm="scim"'
     if status in _RETRYABLE:
         headers["Retry-After"] = str(RETRY_AFTER_S)
+    response = web.Response(status=status, body=encode(document), headers=headers)
     if status in {408, 413}:
         # What is left of the body is not read: the connection is of no further use.
-        headers["Connection"] = "close"
-    return web.Response(status=status, body=encode(document), headers=headers)
+        response.force_close()
+    return response
 
 
 def scim_error_answer(error: ScimError) -> web.Response:
