@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -22,11 +23,19 @@ READY_S: Final = 30.0
 
 
 def free_port() -> int:
-    """Return a port of the loopback interface that nobody listens on."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port of the loopback interface that nobody listens on.
+
+    Below the ephemeral range: a client that knocks at a dead server's ephemeral port gets it, sooner or later, as the
+    port of its own end, is connected with itself, and the server cannot start again.
+    """
+    while True:
+        port = secrets.randbelow(12_000) + 20_000
+        with closing(socket.socket()) as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 class Embedded:
