@@ -27,12 +27,13 @@ from gateway.listening import listen, runner, tls_context
 from gateway.passwords import PasswordHasher
 from gateway.tenants import Tenants, load_tenants, require_token
 from gateway.tenants_watch import TenantsWatch
+from schemas import urns
 
 logger = logging.getLogger("scimgw")
 
 DRAIN_S: Final = 10.0
 """How long requests in flight have after SIGTERM; what is left then is answered 503 with its txn."""
-SWITCH_S: Final = 0.001
+SWITCH_S: Final = 0.0005
 """How long the interpreter lets one thread run before another gets its turn: the writer thread waits that long at most."""
 
 
@@ -167,7 +168,8 @@ def _announce(settings: Settings, directory: FirstStart, tenants: Tenants, host:
         print(f"Tokens are in {directory.tenants_file}, as hashes; use yours.", flush=True)
         return
     print(f"The token is in {token_file}. Try it in another shell:\n", flush=True)
-    user = '{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"userName":"ann-\'$(date +%s)\'"}'
+    random = '$(od -An -N4 -tx4 /dev/urandom | tr -d " ")'
+    user = f'{{"schemas":["{urns.USER}"],"userName":"ann-\'{random}\'"}}'
     print(
         f"  curl -i {url}/Users -H \"Authorization: Bearer $(cat '{token_file}')\" "
         f"-H 'Content-Type: application/scim+json' -d '{user}'\n",
