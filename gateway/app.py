@@ -6,6 +6,7 @@ from aiohttp import web
 
 from gateway import discovery, health, listing, outcomes, users
 from gateway.auth import authenticate
+from gateway.bodies import expect
 from gateway.front import FRONT, SCIM_BASE, Front
 from gateway.middleware import front_door
 from schemas.errors import InvalidVersion
@@ -35,20 +36,20 @@ def admin_app(front: Front) -> web.Application:
 
 
 def _add_scim(router: web.UrlDispatcher, base: str) -> None:
-    router.add_post(f"{base}/Users", users.create)
-    router.add_get(f"{base}/Users", listing.list_users)
-    router.add_get(f"{base}/Users/{{id}}", users.read)
-    router.add_put(f"{base}/Users/{{id}}", users.replace)
-    router.add_patch(f"{base}/Users/{{id}}", users.patch)
-    router.add_delete(f"{base}/Users/{{id}}", users.delete)
-    router.add_get(f"{base}/ServiceProviderConfig", discovery.service_provider_config)
-    router.add_get(f"{base}/ResourceTypes", discovery.resource_types)
-    router.add_get(f"{base}/ResourceTypes/{{id}}", discovery.resource_type)
-    router.add_get(f"{base}/Schemas", discovery.schemas)
-    router.add_get(f"{base}/Schemas/{{id}}", discovery.schema)
-    router.add_get(f"{base}/Outcomes/{{txn}}", outcomes.read)
-    router.add_route("*", f"{base}/Me", discovery.not_offered)
-    router.add_route("*", f"{base}/Bulk", discovery.not_offered)
+    router.add_post(f"{base}/Users", users.create, expect_handler=expect)
+    router.add_get(f"{base}/Users", listing.list_users, expect_handler=expect)
+    router.add_get(f"{base}/Users/{{id}}", users.read, expect_handler=expect)
+    router.add_put(f"{base}/Users/{{id}}", users.replace, expect_handler=expect)
+    router.add_patch(f"{base}/Users/{{id}}", users.patch, expect_handler=expect)
+    router.add_delete(f"{base}/Users/{{id}}", users.delete, expect_handler=expect)
+    router.add_get(f"{base}/ServiceProviderConfig", discovery.service_provider_config, expect_handler=expect)
+    router.add_get(f"{base}/ResourceTypes", discovery.resource_types, expect_handler=expect)
+    router.add_get(f"{base}/ResourceTypes/{{id}}", discovery.resource_type, expect_handler=expect)
+    router.add_get(f"{base}/Schemas", discovery.schemas, expect_handler=expect)
+    router.add_get(f"{base}/Schemas/{{id}}", discovery.schema, expect_handler=expect)
+    router.add_get(f"{base}/Outcomes/{{txn}}", outcomes.read, expect_handler=expect)
+    router.add_route("*", f"{base}/Me", discovery.not_offered, expect_handler=expect)
+    router.add_route("*", f"{base}/Bulk", discovery.not_offered, expect_handler=expect)
 
 
 async def other_version(request: web.Request) -> web.StreamResponse:

@@ -22,7 +22,9 @@ def authenticate(request: web.Request, dialect: str = "scim2") -> Grant:
     Raises Unauthorized for a missing, unknown or expired token, Forbidden when the tenant does not speak this dialect.
     """
     front = request.app[FRONT]
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    sent = request.headers.getall("Authorization", [])
+    # Of two, a proxy in front may have looked at the other one.
+    scheme, _, token = sent[0].partition(" ") if len(sent) == 1 else ("", "", "")
     digest = sha256(token.strip().encode("utf-8", "surrogateescape")).digest()
     grant = front.tenants.by_token_hash.get(digest)
     # The look-up is by hash, so its time tells nothing of a token; the comparison is made for unknown ones as well.

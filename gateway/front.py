@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from dataclasses import dataclass, field
 from typing import Final
@@ -14,8 +15,10 @@ from consumers.ports import Reader, Submitter
 from gateway.passwords import PasswordHasher
 from gateway.tenants import Grant, Tenants
 from schemas import ids
+from schemas.errors import ScimError
 
 SCIM_BASE: Final = "/scim/v2"
+_HOST = re.compile(r"(?:[A-Za-z0-9._~%!$&'()*+,;=-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?", re.ASCII)
 
 
 @dataclass(slots=True)
@@ -45,6 +48,16 @@ class Front:
         return (self.public_url or f"{request.scheme}://{request.host}") + SCIM_BASE
 
 
+def check_host(request: web.Request) -> None:
+    """Raise ScimError for a Host that is no host and port (RFC 9112 section 3.2): answers are made of it.
+
+    None at all is HTTP/1.0's way; the socket's address stands for it.
+    """
+    host = request.headers.get("Host")
+    if host is not None and _HOST.fullmatch(host) is None:
+        raise ScimError("the Host header must be a host, with or without a port")
+
+
 FRONT: Final = web.AppKey("front", Front)
 CLIENT: Final = web.RequestKey("client", Grant)
 TXN: Final = web.RequestKey("txn", str)
@@ -55,6 +68,27 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+class _Randomness:
+    """Random bytes, fetched from the operating system by the thousand.
+
+    Each fetch is a system call that gives the interpreter's lock away, and on a busy process waits to get it back.
+    """
+
+    def __init__(self) -> None:
+        self._bytes = b""
+        self._used = 0
+
+    def take(self, count: int) -> bytes:
+        """Return ``count`` bytes that nobody got before."""
+        if self._used + count > len(self._bytes):
+            self._bytes, self._used = os.urandom(4096), 0
+        self._used += count
+        return self._bytes[self._used - count : self._used]
+
+
+_randomness: Final = _Randomness()
+
+
 def new_id() -> str:
     """Return a new time-ordered id, for resources and commands."""
-    return ids.time_ordered(now_ms(), os.urandom(ids.RANDOM_BYTES))
+    return ids.time_ordered(now_ms(), _randomness.take(ids.RANDOM_BYTES))

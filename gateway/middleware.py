@@ -12,7 +12,7 @@ from aiohttp import web
 from consumers.errors import OperatorError
 from consumers.submission import Busy, Expired, Failed, OutcomeUnknown
 from gateway import rendering
-from gateway.front import FRONT, TXN, new_id
+from gateway.front import FRONT, TXN, check_host, new_id
 from schemas.errors import MethodNotAllowed, NotFound, ScimError, TooLarge
 
 logger = logging.getLogger("scimgw.http")
@@ -55,6 +55,7 @@ _METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "
 
 async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
+        check_host(request)
         return await handler(request)
     except ScimError as error:
         return rendering.scim_error_answer(error)

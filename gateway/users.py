@@ -71,7 +71,7 @@ async def patch(request: web.Request) -> web.StreamResponse:
     answer_type(request)
     wanted = normalise(decode_json(await read_body(request)), USER, grant.tenant.rules)
     password = None if wanted.password is msgspec.UNSET else wanted.password
-    hashed: str | None | msgspec.UnsetType = await _hashed(request, grant, password)
+    hashed: str | msgspec.UnsetType | None = await _hashed(request, grant, password)
     if wanted.password is None and grant.tenant.keeps_passwords:
         hashed = None
     change = Patch(operations=wanted.operations, password=hashed)

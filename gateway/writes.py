@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -21,6 +22,7 @@ from schemas.rules import Rules
 from schemas.versions import parse_tags
 
 _LONGEST_KEY = 255
+_TRACEPARENT = re.compile("[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
 
 
 async def submit(
@@ -126,6 +128,6 @@ def _if_match(request: web.Request, rules: Rules) -> tuple[str, ...] | msgspec.U
 
 
 def _traceparent(request: web.Request) -> str | msgspec.UnsetType:
-    """Return the W3C trace context, where it has the right length: it is copied, never interpreted."""
+    """Return the W3C trace context where it is one: it is copied, never interpreted."""
     value = request.headers.get("traceparent")
-    return value if value is not None and len(value) == 55 and value.isascii() else msgspec.UNSET
+    return value if value is not None and _TRACEPARENT.fullmatch(value) else msgspec.UNSET
