@@ -89,6 +89,8 @@ def _outcome(tenant: str, outcome: Outcome) -> tuple[object, ...]:
 def _insert(database: sqlite3.Connection, values: list[object]) -> None:
     """Insert the rows by one statement, which is its own transaction; by several in one where they are too many."""
     rows = len(values) // _COLUMNS
+    if rows == 0:
+        return
     if rows <= _MOST_ROWS:
         size = _size(rows)
         values += _EMPTY * (size - rows)
