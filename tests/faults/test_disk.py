@@ -140,7 +140,8 @@ def mounted(disk: Path) -> Iterator[None]:
         ["mount", "-t", "tmpfs", "-o", "size=16m", "none", str(disk)], capture_output=True, check=False
     )
     if done.returncode:
-        without(f"mount: {done.stderr.decode().strip()}")
+        # Root in a container often may not mount; the same is then shown by the limit on file sizes alone.
+        pytest.skip(f"mount: {done.stderr.decode().strip()}")
     try:
         yield
     finally:
