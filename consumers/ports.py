@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from schemas.changes import Name, View
 from schemas.commands import ChangeCommand
@@ -16,6 +16,9 @@ from schemas.events import EventRecord
 from schemas.numbering import Batch
 from schemas.outcomes import Outcome
 from schemas.records import ResourceImage
+
+MOST_BYTES: Final = 8 * 1024 * 1024
+"""Bytes of records in one answer, not counting its last: a thousand resources may have a mebibyte each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +81,16 @@ class Reader(Protocol):
     async def find(self, tenant: str, resource_type: str, name: Name) -> tuple[ResourceImage, ...]:
         """Return the live resources that have this value in an index or hold this unique name.
 
-        ``name`` is ``("userName", folded)`` or ``("externalId", value)``. In order of creation, at most 1,000.
+        ``name`` is ``("userName", folded)`` or ``("externalId", value)``. In order of creation, at most 1,000, and no
+        more once they have MOST_BYTES.
         """
         ...
 
     async def page(self, tenant: str, resource_type: str, offset: int, limit: int) -> Page:
         """Return ``limit`` (≥ 0) live resources after the first ``offset``, and how many there are in all.
 
-        The order is stable: a resource keeps its place for life. The total costs the same at any population.
+        Fewer are returned where MOST_BYTES of records come before ``limit`` of them, but one at least. The order is
+        stable: a resource keeps its place for life. The total costs the same at any population.
         """
         ...
 

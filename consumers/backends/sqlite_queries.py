@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from consumers.backends.sqlite_rows import RECORD_SEPARATOR, asked, lines
+from consumers.ports import MOST_BYTES
 
 MOST_FOUND: Final = 1000
 
@@ -60,11 +61,16 @@ SELECT
      CROSS JOIN resource r ON r.ordinal = n.ordinal AND r.type = q.value ->> 1),
   (SELECT CAST(group_concat(q.key || char(31) || r.record, char(30)) AS BLOB)
      FROM json_each(?1) q CROSS JOIN resource r ON r.ordinal IN (
-     SELECT ordinal FROM entry WHERE tenant = q.value ->> 0 AND type = q.value ->> 1
-       AND attribute = q.value ->> 2 AND value = q.value ->> 3 ORDER BY ordinal LIMIT ?2))
+     SELECT ordinal FROM (
+       SELECT ordinal, sum(size) OVER (ORDER BY ordinal) - size AS before FROM (
+         SELECT e.ordinal, length(s.record) AS size FROM entry e CROSS JOIN resource s ON s.ordinal = e.ordinal
+           WHERE e.tenant = q.value ->> 0 AND e.type = q.value ->> 1
+             AND e.attribute = q.value ->> 2 AND e.value = q.value ->> 3 ORDER BY e.ordinal LIMIT ?2)
+     ) WHERE before < ?3))
 """
 # The block in which the page begins is found over the populations of the blocks, so at most 4,095 index entries
-# are skipped however far down the list the page is.
+# are skipped however far down the list the page is. It ends early where its records grow too large: their lengths
+# are summed up without reading them.
 _PAGE: Final = """
 WITH start AS (
   SELECT block << 12 AS ordinal, ?3 - before AS skip FROM (
@@ -75,9 +81,14 @@ WITH start AS (
 SELECT
   (SELECT live FROM population WHERE tenant = ?1 AND type = ?2 AND block = -1),
   (SELECT CAST(group_concat(record, char(30)) AS BLOB) FROM (
-    SELECT record FROM resource INDEXED BY resource_in_order
-      WHERE tenant = ?1 AND type = ?2 AND live AND ordinal >= (SELECT ordinal FROM start)
-      ORDER BY ordinal LIMIT ?4 OFFSET (SELECT coalesce(max(skip), 0) FROM start)
+    SELECT r.record FROM (
+      SELECT ordinal, sum(size) OVER (ORDER BY ordinal) - size AS before FROM (
+        SELECT ordinal, length(record) AS size FROM resource INDEXED BY resource_in_order
+          WHERE tenant = ?1 AND type = ?2 AND live AND ordinal >= (SELECT ordinal FROM start)
+          ORDER BY ordinal LIMIT ?4 OFFSET (SELECT coalesce(max(skip), 0) FROM start)
+      )
+    ) p CROSS JOIN resource r ON r.ordinal = p.ordinal
+      WHERE p.before < ?5 ORDER BY p.ordinal
   ))
 """
 _OUTCOME: Final = "SELECT outcome FROM outcome WHERE tenant = ? AND txn = ? AND expires_at > ?"
@@ -95,7 +106,7 @@ def answer_all(database: sqlite3.Connection, queries: Sequence[Query]) -> list[A
     if finds:
         for i in finds:
             answers[i] = []
-        row = database.execute(_FIND, (asked([queries[i] for i in finds]), MOST_FOUND)).fetchone()
+        row = database.execute(_FIND, (asked([queries[i] for i in finds]), MOST_FOUND, MOST_BYTES)).fetchone()
         for found in row:
             for position, record in lines(found):
                 answers[finds[int(position)]].append(record)
@@ -110,5 +121,5 @@ def answer_all(database: sqlite3.Connection, queries: Sequence[Query]) -> list[A
 
 
 def _page(database: sqlite3.Connection, query: PageQuery) -> tuple[int, list[bytes]]:
-    total, records = database.execute(_PAGE, query).fetchone()
+    total, records = database.execute(_PAGE, (*query, MOST_BYTES)).fetchone()
     return total or 0, [] if records is None else records.split(RECORD_SEPARATOR)
