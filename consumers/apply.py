@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
@@ -71,6 +72,7 @@ class ApplyLoop:
         self._most = most
         self._margin_ms = margin_ms
         self._clock = clock
+        self._tally: Counter[tuple[str, str, str]] = Counter()
 
     async def run(self) -> None:
         """Apply commands until cancelled; what the store cannot do now is answered, and the next commands are tried."""
@@ -83,6 +85,7 @@ class ApplyLoop:
                 self._failed(error, "view")
                 for command in commands:
                     self._answer(command, Expired(command.txn), "failed")
+                self._count()
 
     async def apply(self, commands: Sequence[ChangeCommand]) -> int:
         """Apply the longest prefix of ``commands`` that makes one batch, answer it and return its length (≥ 1).
@@ -106,6 +109,7 @@ class ApplyLoop:
                 self._answer(command, OutcomeUnknown(command.txn), "failed")
         else:
             self._reply(taken, steps, batch)
+        self._count()
         return len(taken)
 
     async def _persisted(self, batch: Batch) -> bool:
@@ -181,7 +185,6 @@ class ApplyLoop:
                 case Change():
                     change = next(changes)
                     image = None if change.deleted else decode_image(change.record)
-                    self._metrics.event(command.tenant)
                     self._answer(command, Reply(next(outcomes)[1], image), "applied")
                 case NoChange(resource=resource):
                     self._answer(command, Reply(next(outcomes)[1], image_of(command, resource)), "no_change")
@@ -198,8 +201,14 @@ class ApplyLoop:
                     self._answer(command, Failed(command.txn), "failed")
 
     def _answer(self, command: ChangeCommand, answer: Answer, result: str) -> None:
-        self._metrics.command(command.tenant, verb_of(command), result)
+        self._tally[command.tenant, verb_of(command), result] += 1
         self._source.answer(command, answer)
+
+    def _count(self) -> None:
+        """Add what was answered to the metrics: once a batch, before any caller can look."""
+        for (tenant, verb, result), count in self._tally.items():
+            self._metrics.commands(tenant, verb, result, count)
+        self._tally.clear()
 
 
 def _claim(command: ChangeCommand, change: Change, now: int) -> Claim:

@@ -46,6 +46,7 @@ class LocalCommands:
         self._callers: dict[str, tuple[asyncio.Future[Reply], float]] = {}
         """Who waits for each txn, and until when, in seconds since 1970."""
         self._arrived = asyncio.Event()
+        metrics.in_flight.set_function(self.__len__)
 
     async def submit(self, command: ChangeCommand) -> Reply:
         """See ``consumers.ports.Submitter.submit``."""
@@ -56,10 +57,9 @@ class LocalCommands:
         self._queue.append(decode_command(encode_command(command)))
         self._queued[command.txn] = command.tenant
         self._callers[command.txn] = future, (command.accepted_at + command.budget) / 1000
-        self._metrics.in_flight.set(len(self._queue))
         self._arrived.set()
-        # Shielded: a caller that goes away does not take back a command that is on its way.
-        return await asyncio.shield(future)
+        # A caller that goes away cancels the future, not the command, which is on its way.
+        return await future
 
     def __len__(self) -> int:
         """Return how many commands are not answered yet."""
@@ -84,7 +84,6 @@ class LocalCommands:
         """See ``consumers.apply.CommandSource.answer``."""
         self._queue.popleft()
         self._queued.pop(command.txn, None)
-        self._metrics.in_flight.set(len(self._queue))
         future, _ = self._callers.pop(command.txn, (None, 0.0))
         if future is None or future.done():
             return

@@ -92,20 +92,18 @@ class Metrics:
             histogram = self._seconds_children[route] = self._request_seconds.labels(route)
         histogram.observe(seconds)
 
-    def command(self, tenant: str, verb: str, result: str) -> None:
-        """Count an answered command."""
+    def commands(self, tenant: str, verb: str, result: str, count: int) -> None:
+        """Count answered commands, and the events of those that were applied."""
         key = (tenant, verb, result)
         counter = self._command_children.get(key)
         if counter is None:
             counter = self._command_children[key] = self._commands.labels(tenant, verb, result)
-        counter.inc()
-
-    def event(self, tenant: str) -> None:
-        """Count an event made durable."""
-        counter = self._event_children.get(tenant)
-        if counter is None:
-            counter = self._event_children[tenant] = self._events.labels(tenant)
-        counter.inc()
+        counter.inc(count)
+        if result == "applied":
+            events = self._event_children.get(tenant)
+            if events is None:
+                events = self._event_children[tenant] = self._events.labels(tenant)
+            events.inc(count)
 
     def step(self, step: str, seconds: float) -> None:
         """Note how long a batch spent in a step of the apply loop."""

@@ -17,7 +17,7 @@ from schemas.numbering import Batch
 from schemas.outcomes import Outcome
 from schemas.records import ResourceImage
 
-MOST_BYTES: Final = 8 * 1024 * 1024
+MOST_BYTES: Final = 4 * 1024 * 1024
 """Bytes of records in one answer, not counting its last: a thousand resources may have a mebibyte each."""
 
 

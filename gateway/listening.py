@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from typing import Final
 
@@ -14,6 +15,8 @@ MOST_CONNECTIONS: Final = 4096
 """More are closed as they come: each costs memory before it has said a word."""
 KEEP_ALIVE_S: Final = 30.0
 """Also the longest that a request's headers may take: aiohttp has no other limit for them."""
+STALLED_S: Final = 30.0
+"""How long a caller may read nothing of its answer, which stays in memory until then (on Linux)."""
 
 
 class _Refused(asyncio.Protocol):
@@ -23,7 +26,7 @@ class _Refused(asyncio.Protocol):
         transport.close()
 
 
-def runner(app: web.Application, drain_s: float) -> web.AppRunner:
+def runner(app: web.Application, drain_s: float, *, keep_alive_s: float = KEEP_ALIVE_S) -> web.AppRunner:
     """Return the runner of an application; requests in flight have ``drain_s`` seconds when it stops."""
     return web.AppRunner(
         app,
@@ -31,13 +34,19 @@ def runner(app: web.Application, drain_s: float) -> web.AppRunner:
         handle_signals=False,
         handler_cancellation=False,
         auto_decompress=False,  # gateway.bodies does it, within limits
-        keepalive_timeout=KEEP_ALIVE_S,
+        keepalive_timeout=keep_alive_s,
         shutdown_timeout=drain_s,
     )
 
 
 async def listen(
-    running: web.AppRunner, host: str, port: int, *, tls: ssl.SSLContext | None = None, reuse_port: bool = False
+    running: web.AppRunner,
+    host: str,
+    port: int,
+    *,
+    tls: ssl.SSLContext | None = None,
+    reuse_port: bool = False,
+    stalled_s: float = STALLED_S,
 ) -> asyncio.Server:
     """Listen on ``host:port`` and serve with at most ``MOST_CONNECTIONS`` connections.
 
@@ -51,12 +60,23 @@ async def listen(
         return _Refused() if len(server.connections) >= MOST_CONNECTIONS else server()
 
     try:
-        return await asyncio.get_running_loop().create_server(
+        listening = await asyncio.get_running_loop().create_server(
             protocol, host, port, ssl=tls, backlog=1024, reuse_port=reuse_port or None
         )
     except OSError as error:
         reason = "is in use" if error.errno in {98, 48} else f"cannot be had ({error.strerror})"
         raise OperatorError(f"port {port} on {host} {reason}; give another by --port") from None
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        for each in listening.sockets:  # The sockets of its connections inherit it.
+            each.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(stalled_s * 1000))
+    return listening
+
+
+def cut(running: web.AppRunner) -> None:
+    """Close every connection at once: what its caller has not read by now is lost."""
+    for connection in running.server.connections if running.server is not None else ():
+        if connection.transport is not None:
+            connection.transport.abort()
 
 
 def tls_context(cert_file: str, key_file: str) -> ssl.SSLContext | None:

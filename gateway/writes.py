@@ -12,7 +12,7 @@ from consumers.ports import Reply
 from consumers.submission import OutcomeUnknown
 from gateway import rendering
 from gateway.bodies import answer_type
-from gateway.front import CLIENT, FRONT, TXN, new_id, now_ms
+from gateway.front import CLIENT, FRONT, TXN, Front, new_id, now_ms
 from schemas import ids
 from schemas.commands import DEFAULT_RULES, ChangeCommand, Create, Delete, Patch, Verb
 from schemas.errors import InvalidValue, PreconditionRequired
@@ -64,17 +64,20 @@ async def submit(
         rules=msgspec.UNSET if rules == DEFAULT_RULES else rules,
         traceparent=_traceparent(request),
     )
-    unseen = unseen_key(principal, command.fingerprint) if isinstance(change, Create) else None
     try:
         reply = await front.submitter.submit(command)
     except OutcomeUnknown:
-        if unseen is not None:
-            front.submitter.mark_unseen(tenant, unseen)
+        _mark_unseen(front, command)
         raise
-    if unseen is not None and (request.transport is None or request.transport.is_closing()):
-        # Nobody is there to read the answer: an identical POST will get it instead of a 409 (CP-30).
-        front.submitter.mark_unseen(tenant, unseen)
+    if request.transport is None or request.transport.is_closing():
+        _mark_unseen(front, command)
     return command, reply
+
+
+def _mark_unseen(front: Front, command: ChangeCommand) -> None:
+    """Note that nobody read the answer of a create: an identical POST will get it instead of a 409 (CP-30)."""
+    if isinstance(command.change, Create):
+        front.submitter.mark_unseen(command.tenant, unseen_key(command.principal, command.fingerprint))
 
 
 async def answer(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -24,6 +25,7 @@ def fingerprint(secret: bytes, verb: str, target: str, body: Any, password: str 
     return digest.hexdigest()[:32]
 
 
+@lru_cache(maxsize=4096)  # asked for at reserve and again when the outcome is made
 def unseen_key(principal: str, request: str) -> str:
     """Return the name under which an answer that never reached its caller is looked up: bound to the principal (CP-30)."""
     return hashlib.sha256(f"{principal}\0{request}".encode()).hexdigest()[:32]

@@ -153,11 +153,10 @@ class _Patch:
             self._touch(1)
             self._keep(urn, {})
             return
-        for name, item in value.items():
-            path = parse_path(f"{urn}:{name}", self._type)
-            attribute = path.attribute
-            if attribute is not None:
-                self._change(op, path, attribute, item)
+        extension = self._type.extension(urn)
+        for attribute in () if extension is None else extension.attributes:
+            if attribute.name in value:
+                self._change(op, Path(urn, attribute), attribute, value[attribute.name])
 
     def _is_foreign_object(self, op: Verb, text: str, path: Path, value: Any) -> bool:
         """Change an unknown extension as a whole if the path names one that the resource has; tell whether it did.
@@ -195,6 +194,7 @@ class _Patch:
         if path.filter is not None or (path.sub is not None and (attribute.multi_valued or isinstance(old, list))):
             return self._elements(op, path, attribute, old, value)
         if path.sub is not None:
+            self._touch(1)
             return self._changed(op, path, attribute, {} if old is None else old, value)
         if op == "remove":
             self._forget(path, attribute)
@@ -207,10 +207,8 @@ class _Patch:
                 self._forget(path, attribute)
                 old = None
             return self._appended(path, attribute, old or [], value)
-        if attribute.type == "complex" and old is not None:
-            return self._changed("add", path, attribute, old, value)
         self._touch(1)
-        return value
+        return value if old is None else self._changed("add", path, attribute, old, value)
 
     def _elements(self, op: Verb, path: Path, attribute: Attribute, old: Any, value: Any) -> Any:
         """Return the values of the attribute with those changed that the path selects (L6, L7, L8, L10)."""
@@ -275,7 +273,7 @@ class _Patch:
         elif isinstance(value, dict):
             element = {**described, **value}
         if attribute.type != "any":
-            element = conform_element(attribute, element, self._rules, path.name)
+            element = conform_element(attribute, element, self._rules, Path(path.urn, attribute).name)
         elif old is not None and not isinstance(old, list):
             raise NoTarget(f"{path.name} has one value and no others to choose from.")
         if path.filter is not None and not any(matches_element(path.filter, each) for each in (described, element)):

@@ -16,10 +16,13 @@ logger = logging.getLogger(__name__)
 
 PAUSE_S: Final = 0.25
 PURGE_EVERY_S: Final = 10.0
+CHECKPOINT_EVERY_S: Final = 5.0
+ROWS_WORTH_A_CHECKPOINT: Final = 30_000
+"""Some 5,000 creates, 50 MB of log. The more of the log is copied at once, the fewer pages are copied twice."""
 SLICE: Final = 200
 """Rows deleted by one transaction: a few milliseconds, between two batches of commands."""
-_PAGES_WORTH_COPYING: Final = 4096
-_PAGES_LEFT_FOR_WRITER: Final = 1024
+_PAGES_LEFT_FOR_WRITER: Final = 256
+_ROUNDS: Final = 5
 
 _PURGES: Final = (
     (
@@ -53,17 +56,23 @@ class SqliteUpkeep:
         self._retention_ms = int(retention_days * 24 * 3600 * 1000)
         self._clock = clock
         self._purged_at = 0.0
+        self._checkpointed_at = 0.0
+        self._rows_checkpointed = 0
+        self._failing = False
 
     async def maintain(self) -> None:
-        """Do it until cancelled; failures are logged and tried again."""
+        """Do it until cancelled, whatever fails; the first failure of a row of them is logged."""
         while True:
             try:
-                await self.checkpoint()
+                await self._checkpoint_if_due()
                 if time.monotonic() - self._purged_at > PURGE_EVERY_S:
                     await self.purge()
                     self._purged_at = time.monotonic()
+                self._failing = False
             except OperatorError as error:
-                logger.warning("upkeep failed", extra={"action": "upkeep", "error": str(error)})
+                if not self._failing:
+                    logger.warning("upkeep of the database fails", extra={"action": "upkeep", "error": str(error)})
+                self._failing = True
             await asyncio.sleep(PAUSE_S)
 
     async def purge(self) -> int:
@@ -87,11 +96,22 @@ class SqliteUpkeep:
         return total
 
     async def checkpoint(self) -> None:
-        """Copy the log into the database beside the writer, so that the writer can begin the log again."""
-        pages, copied = await self._checkpointer.run(_checkpoint)
-        if pages >= _PAGES_WORTH_COPYING and pages - copied <= _PAGES_LEFT_FOR_WRITER:
-            # What was written meanwhile: only when nothing is left does the next commit begin the log again.
-            await self._writer.run(_checkpoint)
+        """Copy the log into the database beside the writer, so that the next commit begins the log again."""
+        for _ in range(_ROUNDS):
+            pages, copied = await self._checkpointer.run(_checkpoint)
+            if pages - copied <= _PAGES_LEFT_FOR_WRITER:
+                # Only when nothing is left does the log begin again: what was written meanwhile, the writer copies.
+                await self._writer.run(_checkpoint)
+                return
+
+    async def _checkpoint_if_due(self) -> None:
+        rows = await self._writer.run(lambda database: database.total_changes)
+        # Fewer than before: the connection was opened anew.
+        written = rows - self._rows_checkpointed if rows >= self._rows_checkpointed else rows
+        waited = time.monotonic() - self._checkpointed_at
+        if written >= ROWS_WORTH_A_CHECKPOINT or (written and waited > CHECKPOINT_EVERY_S):
+            await self.checkpoint()
+            self._rows_checkpointed, self._checkpointed_at = rows, time.monotonic()
 
 
 def _checkpoint(database: sqlite3.Connection) -> tuple[int, int]:
