@@ -152,7 +152,7 @@ WRITER = textwrap.dedent(
     import asyncio, sys
     from pathlib import Path
     from consumers.backends.sqlite import open_embedded
-    from tests.contract.commands import create
+    from tests.contract.commands import create, name_of
     from tests.contract.owner import Owner
 
     async def main():
