@@ -19,7 +19,7 @@ from schemas.changes import Name
 from schemas.outcomes import Outcome, decode_outcome
 from schemas.records import ResourceImage, decode_image
 
-_MOST_A_JOB: Final = 256
+_MOST_A_JOB: Final = 64
 """How many reads one job may hold, so that the answers of a job fit into memory."""
 
 
