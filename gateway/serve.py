@@ -24,7 +24,7 @@ from gateway import logs
 from gateway.app import admin_app, main_app
 from gateway.first_start import FirstStart, prepare
 from gateway.front import SCIM_BASE, Front, new_id
-from gateway.listening import listen, runner, tls_context
+from gateway.listening import cut, listen, runner, tls_context
 from gateway.passwords import PasswordHasher
 from gateway.tenants import Tenants, load_tenants, require_token
 from gateway.tenants_watch import TenantsWatch
@@ -85,8 +85,10 @@ async def _serve(settings: Settings, directory: FirstStart, tenants: Tenants) ->
         logger.info("draining", extra={"action": "drain", "in_flight": len(commands)})
         server.close()
         abandoning = loop.call_later(DRAIN_S, commands.abandon)
+        cutting = loop.call_later(DRAIN_S + 1, cut, serving)  # aiohttp would wait for who does not read its answer
         await serving.cleanup()
         abandoning.cancel()
+        cutting.cancel()
     logger.info("stopped", extra={"action": "stop"})
     return 0
 

@@ -41,9 +41,9 @@ def plan(commands: Sequence[ChangeCommand], views: Sequence[View], now: int, mar
     ``now`` and ``margin`` in milliseconds: a command is decided only before ``accepted_at + budget - margin``.
 
     The batch is cut, never reordered: it ends before a command whose answer hangs on whether an earlier one gets the
-    names or the key it asks for, and before a second delivery of one that stands in it (CP-17). So a refusal at reserve never undoes a decision behind it (CP-19), a resource
-    acquires names at most once a batch (CP-21), and only a committed holder answers 409 (CP-20). The first command
-    is always taken.
+    names or the key it asks for, and before a second delivery of one that stands in it (CP-17). So a refusal at
+    reserve never undoes a decision behind it (CP-19), a resource acquires names at most once a batch (CP-21), and
+    only a committed holder answers 409 (CP-20). The first command is always taken.
     """
     result = Plan()
     changed: dict[tuple[str, str, str], Change] = {}

@@ -34,7 +34,7 @@ class Patch(msgspec.Struct, frozen=True, tag="patch", tag_field="verb"):
     """Apply PATCH operations, all or none (RFC 7644 section 3.5.2)."""
 
     operations: tuple[Operation, ...]
-    password: str | None | msgspec.UnsetType = msgspec.UNSET
+    password: str | msgspec.UnsetType | None = msgspec.UNSET
     """A hash to set, or None to remove the stored one."""
 
 

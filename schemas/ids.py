@@ -34,4 +34,3 @@ def derived(tenant: str, principal: str, resource_type: str, key: str) -> str:
 def key_hash(tenant: str, principal: str, key: str) -> str:
     """Return the form under which an Idempotency-Key is stored: 32 hexadecimal digits, bound to tenant and principal."""
     return hashlib.sha256("\0".join(("scimgw-key", tenant, principal, key)).encode()).hexdigest()[:32]
-

@@ -17,9 +17,13 @@ META: Final = Attribute(
     mutability="readOnly",
     description="What the server knows about the resource itself.",
     sub_attributes=(
-        Attribute(name="resourceType", case_exact=True, mutability="readOnly", description="The name of the resource type."),
+        Attribute(
+            name="resourceType", case_exact=True, mutability="readOnly", description="The name of the resource type."
+        ),
         Attribute(name="created", type="dateTime", mutability="readOnly", description="When the resource was created."),
-        Attribute(name="lastModified", type="dateTime", mutability="readOnly", description="When the resource last changed."),
+        Attribute(
+            name="lastModified", type="dateTime", mutability="readOnly", description="When the resource last changed."
+        ),
         Attribute(
             name="location",
             type="reference",
@@ -28,7 +32,9 @@ META: Final = Attribute(
             reference_types=("uri",),
             description="The URI of the resource.",
         ),
-        Attribute(name="version", case_exact=True, mutability="readOnly", description="The version, equal to the ETag."),
+        Attribute(
+            name="version", case_exact=True, mutability="readOnly", description="The version, equal to the ETag."
+        ),
     ),
 )
 ID: Final = Attribute(
@@ -39,7 +45,9 @@ ID: Final = Attribute(
     uniqueness="global",
     description="The identifier that the server gave the resource.",
 )
-EXTERNAL_ID: Final = Attribute(name="externalId", case_exact=True, description="The identifier that the client gave the resource.")
+EXTERNAL_ID: Final = Attribute(
+    name="externalId", case_exact=True, description="The identifier that the client gave the resource."
+)
 SCHEMAS: Final = Attribute(
     name="schemas",
     type="reference",
@@ -56,7 +64,9 @@ def _text(name: str, description: str) -> Attribute:
     return Attribute(name=name, description=description)
 
 
-_PRIMARY = Attribute(name="primary", type="boolean", description="Whether this is the preferred value; true at most once.")
+_PRIMARY = Attribute(
+    name="primary", type="boolean", description="Whether this is the preferred value; true at most once."
+)
 _DISPLAY = _text("display", "A name for display.")
 
 
@@ -116,7 +126,9 @@ USER_SCHEMA: Final = Schema(
         _text("locale", "The default location, for currency, dates and numbers."),
         _text("timezone", "The time zone, in IANA form."),
         Attribute(name="active", type="boolean", description="Whether the user may use the service."),
-        Attribute(name="password", mutability="writeOnly", returned="never", description="The clear text password to set."),
+        Attribute(
+            name="password", mutability="writeOnly", returned="never", description="The clear text password to set."
+        ),
         _plural("emails", "E-mail addresses.", _text("value", "The address."), ("work", "home", "other")),
         _plural(
             "phoneNumbers",
@@ -134,7 +146,11 @@ USER_SCHEMA: Final = Schema(
             "photos",
             "Pictures of the user.",
             Attribute(
-                name="value", type="reference", case_exact=True, reference_types=("external",), description="The URL of the picture."
+                name="value",
+                type="reference",
+                case_exact=True,
+                reference_types=("external",),
+                description="The URL of the picture.",
             ),
             ("photo", "thumbnail"),
         ),
@@ -206,7 +222,11 @@ ENTERPRISE_USER_SCHEMA: Final = Schema(
             sub_attributes=(
                 Attribute(name="value", case_exact=True, description="The id of the manager."),
                 Attribute(
-                    name="$ref", type="reference", case_exact=True, reference_types=("User",), description="The URI of the manager."
+                    name="$ref",
+                    type="reference",
+                    case_exact=True,
+                    reference_types=("User",),
+                    description="The URI of the manager.",
                 ),
                 Attribute(name="displayName", mutability="readOnly", description="The manager's name for display."),
             ),

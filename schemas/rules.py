@@ -61,7 +61,9 @@ PROFILES: Final[dict[str, Rules]] = {
     "entra": _ENTRA,
     "entra-legacy": _ENTRA,
     "okta": Rules(bare_filter_words=True, patch_without_schemas=True, remove_by_value=True),
-    "onelogin": Rules(single_values=True, bare_members=True, patch_without_schemas=True, remove_by_value=True, replace_as_add=True),
+    "onelogin": Rules(
+        single_values=True, bare_members=True, patch_without_schemas=True, remove_by_value=True, replace_as_add=True
+    ),
     "lenient": Rules(
         bare_filter_words=True,
         bare_members=True,
