@@ -1,0 +1,272 @@
+"""The apply loop over the embedded store: what every command is answered, also when a step fails."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import msgspec
+import pytest
+from prometheus_client import generate_latest
+
+from consumers import apply as apply_module
+from consumers.apply import Answer, ApplyLoop
+from consumers.metrics import Metrics
+from consumers.ports import Reader, Reply
+from consumers.submission import Expired, Failed, OutcomeUnknown
+from schemas.commands import ChangeCommand, Create
+from tests.consumers.faults import FaultyStore, Line
+from tests.contract import commands
+from tests.contract.stands import SqliteStand
+
+
+def loop_over(
+    line: Line, store: FaultyStore, *, now: int | None = None, margin_ms: int = 0, metrics: Metrics | None = None
+) -> ApplyLoop:
+    """Return an apply loop; ``now`` stops its clock, in milliseconds since 1970."""
+    clock = (lambda: commands.now() / 1000) if now is None else (lambda: now / 1000)
+    return ApplyLoop(
+        line, store, store.commit, metrics=metrics or Metrics(), issuer="urn:test", margin_ms=margin_ms, clock=clock
+    )
+
+
+@contextlib.asynccontextmanager
+async def running(line: Line, store: FaultyStore) -> AsyncIterator[None]:
+    """Run the loop beside the test; it must still run at the end."""
+    task = asyncio.create_task(loop_over(line, store).run(), name="apply")
+    try:
+        yield
+        assert not task.done()
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def stored(reader: Reader, command: ChangeCommand) -> bool:
+    return await reader.get(command.tenant, "User", command.resource_id) is not None
+
+
+def status_of(answer: Answer) -> int:
+    assert isinstance(answer, Reply), answer
+    return answer.outcome.status
+
+
+async def test_a_batch_is_answered_when_it_can_be_read(store: FaultyStore, reader: Reader) -> None:
+    first, second = commands.create(), commands.create()
+    change = commands.replace(first, commands.name_of(first))
+    gone = commands.delete(second)
+    line = Line(first, second, change, gone)
+    async with running(line, store):
+        answers = await line.answered(first, second, change, gone)
+    assert [status_of(answer) for answer in answers] == [201, 201, 200, 204]
+    image = await reader.get("acme", "User", first.resource_id)
+    assert image is not None
+    assert image.version == 2
+    assert isinstance(answers[2], Reply)
+    assert answers[2].image == image
+    assert not await stored(reader, second)
+    for command, answer in zip((first, second, change, gone), answers, strict=True):
+        assert isinstance(answer, Reply)
+        assert await reader.outcome("acme", command.txn) == answer.outcome
+
+
+@pytest.mark.parametrize("step", ["view", "reserve"])
+async def test_what_fails_before_deciding_is_no_unknown_and_never_applied(
+    store: FaultyStore, reader: Reader, step: str
+) -> None:
+    early, late = [commands.create(), commands.create()], commands.create()
+    store.failing[step] = 1
+    line = Line(*early)
+    async with running(line, store):
+        assert {type(answer) for answer in await line.answered(*early)} == {Expired}
+        line.add(late)
+        assert status_of((await line.answered(late))[0]) == 201, "the loop goes on"
+    assert not any([await stored(reader, command) for command in early])
+    assert [await reader.outcome("acme", command.txn) for command in early] == [None, None]
+
+
+async def test_what_fails_while_it_is_made_durable_is_unknown(store: FaultyStore, reader: Reader) -> None:
+    early, late = commands.create(), commands.create()
+    store.failing["commit"] = 1
+    line = Line(early)
+    async with running(line, store):
+        assert isinstance((await line.answered(early))[0], OutcomeUnknown)
+        line.add(late)
+        assert status_of((await line.answered(late))[0]) == 201
+    assert await reader.outcome("acme", early.txn) is None
+    assert not await stored(reader, early)
+
+
+async def test_an_unknown_outcome_may_be_an_effect_and_can_be_asked_for(store: FaultyStore, reader: Reader) -> None:
+    command = commands.create(key="k" * 32)
+    store.failing["acknowledge"] = 1
+    line = Line(command)
+    async with running(line, store):
+        assert isinstance((await line.answered(command))[0], OutcomeUnknown)
+        outcome = await reader.outcome("acme", command.txn)
+        assert outcome is not None
+        assert outcome.status == 201
+        again = msgspec.structs.replace(command, txn=commands.new_id())
+        line.add(again)
+        (answer,) = await line.answered(again)
+    assert isinstance(answer, Reply)
+    assert answer.replayed
+    assert answer.outcome == outcome
+    assert len(store.commits) == 1, "nothing is done twice"
+
+
+async def test_a_command_delivered_again_has_its_first_answer(store: FaultyStore) -> None:
+    command = commands.create()
+    line = Line(command)
+    loop = loop_over(line, store)
+    await loop.apply([command])
+    (first,) = await line.answered(command)
+    line.answers.clear()
+    line.add(command)
+    await loop.apply([command])
+    (second,) = await line.answered(command)
+    assert isinstance(first, Reply)
+    assert isinstance(second, Reply)
+    assert second.replayed
+    assert second.outcome == first.outcome
+    assert len(store.commits) == 1
+
+
+async def test_a_name_that_is_only_reserved_is_waited_for(store: FaultyStore, reader: Reader) -> None:
+    command = commands.create()
+    store.contended[commands.name_of(command)] = 3
+    line = Line(command)
+    async with running(line, store):
+        assert status_of((await line.answered(command))[0]) == 201
+    assert await stored(reader, command)
+
+
+async def test_CP20_a_name_that_stays_reserved_is_503_and_not_409(
+    store: FaultyStore, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apply_module, "CONTENTION_LIMIT_S", 0.1)
+    command, following = commands.create(), commands.create()
+    store.contended[commands.name_of(command)] = 1000
+    line = Line(command, following)
+    async with running(line, store):
+        first, second = await line.answered(command, following)
+    assert isinstance(first, Expired)
+    assert status_of(second) == 201
+    assert await reader.outcome("acme", command.txn) is None, "not stored: a retry must be free to succeed"
+
+
+async def test_CP20_the_batch_is_cut_before_a_contended_name(store: FaultyStore) -> None:
+    batch = [commands.create() for _ in range(4)]
+    store.contended[commands.name_of(batch[2])] = 1
+    line = Line(*batch)
+    assert await loop_over(line, store).apply(batch) == 2
+    assert len(line.answers) == 2
+    async with running(line, store):
+        assert [status_of(answer) for answer in await line.answered(*batch)] == [201] * 4
+
+
+async def test_a_batch_is_cut_where_one_answer_hangs_on_another(store: FaultyStore) -> None:
+    name = commands.new_name()
+    first, twin, other = commands.create(name), commands.create(name), commands.create()
+    line = Line(first, twin, other)
+    assert await loop_over(line, store).apply([first, twin, other]) == 1
+    async with running(line, store):
+        answers = await line.answered(first, twin, other)
+    assert [status_of(answer) for answer in answers] == [201, 409, 201]
+
+
+async def test_a_refused_name_takes_nobody_else_down(store: FaultyStore, reader: Reader) -> None:
+    holder = commands.create()
+    line = Line(holder)
+    loop = loop_over(line, store)
+    await loop.apply([holder])
+    batch = [commands.create(), commands.create(commands.name_of(holder)), commands.create()]
+    line.add(*batch)
+    assert await loop.apply(batch) == 3
+    assert [status_of(answer) for answer in await line.answered(*batch)] == [201, 409, 201]
+    assert [await stored(reader, command) for command in batch] == [True, False, True]
+
+
+async def test_a_crash_of_one_decision_is_its_own(store: FaultyStore, reader: Reader) -> None:
+    good, other = commands.create(), commands.create()
+    # What no gateway sends: a body without schemas.
+    bad = commands.command(Create(body={"userName": "x"}), commands.new_id())
+    line = Line(good, bad, other)
+    async with running(line, store):
+        first, crashed, last = await line.answered(good, bad, other)
+    assert (status_of(first), status_of(last)) == (201, 201)
+    assert isinstance(crashed, Failed)
+    assert crashed.txn == bad.txn
+    assert not await stored(reader, bad)
+    assert await reader.outcome("acme", bad.txn) is None
+
+
+@pytest.mark.parametrize(
+    ("late_by", "margin", "decided"), [(-1, 0, True), (0, 0, False), (-101, 100, True), (-100, 100, False)]
+)
+async def test_INV13_nothing_is_decided_from_the_end_of_its_budget_on(
+    store: FaultyStore, reader: Reader, late_by: int, margin: int, decided: bool
+) -> None:
+    command = commands.create()
+    line = Line(command)
+    end = command.accepted_at + command.budget
+    await loop_over(line, store, now=end + late_by, margin_ms=margin).apply([command])
+    (answer,) = await line.answered(command)
+    assert isinstance(answer, Reply) if decided else isinstance(answer, Expired)
+    assert await stored(reader, command) == decided
+    assert (await reader.outcome("acme", command.txn) is not None) == decided, (
+        "an expired command has no outcome (CP-25)"
+    )
+
+
+async def test_an_expired_command_between_others_is_skipped(store: FaultyStore) -> None:
+    batch = [commands.create(), commands.create(accepted_at=commands.now() - 60_000), commands.create()]
+    line = Line(*batch)
+    async with running(line, store):
+        answers = await line.answered(*batch)
+    assert [isinstance(answer, Expired) for answer in answers] == [False, True, False]
+
+
+async def test_numbers_are_contiguous_per_tenant_whatever_fails_between(stand: SqliteStand, store: FaultyStore) -> None:
+    line = Line()
+    async with running(line, store):
+        for step in ("", "commit", "", "view", "", "reserve", ""):
+            store.failing[step] = 1
+            batch = [commands.create(tenant=tenant) for tenant in ("acme", "umbrella", "acme")]
+            line.add(*batch)
+            await line.answered(*batch)
+    logged = await stand.events.read(await stand.events.earliest(), 100)
+    for tenant, count in (("acme", 8), ("umbrella", 4)):
+        own = [each.event for each in logged if each.event.tenant == tenant]
+        assert [dict(event.headers)["ce_sequence"] for event in own] == [str(n) for n in range(1, count + 1)]
+
+
+async def test_metrics_count_every_answer(store: FaultyStore) -> None:
+    metrics = Metrics()
+    first = commands.create()
+    twin = commands.create(commands.name_of(first))
+    same = commands.replace(first, commands.name_of(first), title="Engineer")
+    late = commands.create(accepted_at=commands.now() - 60_000)
+    bad = commands.command(Create(body={}), commands.new_id())
+    lost = commands.create()
+    line = Line(first, twin, same, late, bad)
+    loop = loop_over(line, store, metrics=metrics)
+    for _ in range(2):
+        await loop.apply(await line.take(100))
+    await line.answered(first, twin, same, late, bad)
+    store.failing["commit"] = 1
+    line.add(lost)
+    await loop.apply([lost])
+    text = generate_latest(metrics.registry).decode()
+    for verb, result in (
+        ("create", "applied"),
+        ("create", "refused"),
+        ("replace", "no_change"),
+        ("create", "expired"),
+    ):
+        assert f'scimgw_commands_total{{result="{result}",tenant="acme",verb="{verb}"}} 1.0' in text
+    assert 'scimgw_commands_total{result="failed",tenant="acme",verb="create"} 2.0' in text
+    assert 'scimgw_events_total{tenant="acme"} 1.0' in text
+    assert "scimgw_store_failures_total 1.0" in text
