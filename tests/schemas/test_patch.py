@@ -283,6 +283,8 @@ def test_L6_a_created_element_passes_the_same_checks_as_any() -> None:
         InvalidValue, _user(), ("add", 'x509Certificates[type eq "t"].value', "???"), rules=Rules(strict_formats=True)
     )
     assert detail == "x509Certificates.value must be base64."
+    detail = _refused(InvalidValue, _group(), ("add", f'{BADGE_URN}:stamps[value eq ""].ink', "x"))
+    assert detail == f"{BADGE_URN}:stamps.value must not be blank."
     detail = _refused(InvalidValue, _group(), ("add", 'doors[built eq "2026-11-21T12:00:00Z" and name eq ""].floor', 1))
     assert detail == "doors.name must not be blank."
 
@@ -390,6 +392,8 @@ def test_L8_removals_in_a_row_are_one_pass_and_end_where_another_kind_begins() -
         ("remove", 'members[value eq "9"]'),
         ("remove", 'tags[value eq "0"]'),
         ("remove", 'members[value eq "3"]'),
+        ("add", 'members[value eq "4"]', {"note": "n"}),
+        ("remove", 'members[value eq "5"]'),
         ("remove", 'members[value eq "4"].note'),
         ("remove", 'members[value eq "5"]'),
         ("add", "members", [{"value": "0"}]),
@@ -495,6 +499,9 @@ def test_L9_an_immutable_attribute_is_set_once() -> None:
     assert _changes(_group(), ("remove", "birth")) == {}
     for operation in (("replace", "birth", "y"), ("add", "birth", "y"), ("remove", "birth")):
         assert _refused(Mutability, _group(birth="x"), operation) == "birth is immutable and has a value."
+    badge = _group(**{BADGE_URN: {"serial": "1"}})
+    for path, value in ((f"{BADGE_URN}:serial", "2"), (BADGE_URN, {"serial": "2"})):
+        assert _refused(Mutability, badge, ("add", path, value)) == f"{BADGE_URN}:serial is immutable and has a value."
 
 
 def test_L9_immutable_sub_attributes_are_set_once() -> None:
@@ -652,6 +659,9 @@ def test_values_of_an_unknown_extension_are_selected_by_filters() -> None:
     assert after(("replace", f'{_X}:list[k eq "V"].N', 2)) == [{**first, "n": 2}, second, third]
     assert after(("add", f'{_X}:list[k eq "w"]', {"n": 3})) == [first, {"K": "w", "n": 3}, third]
     assert after(("replace", f'{_X}:list[k eq "w"]', {"primary": True})) == [first, {"primary": True}, third]
+    assert after(("replace", f'{_X}:list[k eq "w"]', "text")) == [first, "text", third]
+    assert after(("add", f'{_X}:list[value eq "s"]', {"n": [1]})) == [first, second, {"n": [1]}]
+    assert after(("replace", f'{_X}:list[k eq "v" or k eq "w"]', "s")) == ["s", "s", "s"]
     assert after(("remove", f'{_X}:list[k eq "v"]')) == [second, third]
     assert after(("remove", f'{_X}:list[value eq "s"]')) == [first, second]
     assert after(("add", f'{_X}:list[k eq "x"].n', 4)) == [first, second, third, {"k": "x", "n": 4}]
@@ -667,7 +677,11 @@ def test_an_unknown_extension_is_merged_as_a_whole_and_null_unassigns() -> None:
     resource = _user(**{_X: {"a": 1, "B": [1], "c": {"k": 1}}})
     value = {_X.upper(): {"A": 2, "b": None, "c": {"j": 2}, "d e": 1, "gone": None}}
     assert _changes(resource, ("replace", None, value)) == {_X: {"a": 2, "c": {"k": 1, "j": 2}, "d e": 1}}
-    assert _changes(resource, ("add", None, {_X: {"b": [1, 2]}}))[_X]["B"] == [1, 2]
+    assert _changes(resource, ("add", None, {_X: {"b": [1, 2, True, 1.0, [1], {"k": []}]}}))[_X]["B"] == [
+        1, 2, True, 1.0, [1], {"k": []}
+    ]  # fmt: skip
+    assert _changes(resource, ("add", None, {_X: {"b": 2}}))[_X]["B"] == [1, 2]
+    assert _changes(resource, ("replace", None, {_X: {"b": [2]}}))[_X]["B"] == [2]
     assert _patched(resource, ("replace", None, {_X: None})) == _user()
     assert _patched(resource, ("replace", None, {_X: {"a": None, "b": None, "C": None}})) == _user()
     assert _patched(_user(), ("add", None, {_X: {"a": 1}, "urn:z": {"b": 2}})) == {
@@ -721,13 +735,23 @@ def test_ten_thousand_touched_values_are_the_limit() -> None:
         ("replace", "codes", ["a"]),
         ("add", 'doors[name eq "a"].floor', 1),
         ("remove", BADGE_URN),
+        ("replace", None, {_X: {"a": None}}),
         ("add", f"{_X}:a", 1),
         ("add", None, {_X: {"a": 1}}),
         ("remove", 'tags[value eq "1"]'),
         ("replace", 'tags[value eq "1"]', "x"),
     ):
         assert _refused(InvalidValue, _group(), full, operation) == _TOO_MANY
+        _patched(_group(), ("add", "tags", _tags(9_999)), operation)
     _patched(_group(), full, ("remove", 'tags[value eq "x"]'))
+
+
+def test_the_members_of_an_unknown_extension_are_touched_one_by_one() -> None:
+    value = {f"k{n}": n for n in range(10_000)}
+    assert _patched(_user(), ("add", None, {_X: value}))[_X] == value
+    assert _refused(InvalidValue, _user(), ("add", None, {_X: {**value, "one": 1}})) == _TOO_MANY
+    _patched(_group(), ("add", "tags", _tags(9_999)), ("replace", None, {_X: None}))
+    assert _refused(InvalidValue, _group(), ("add", "tags", _tags(10_000)), ("replace", None, {_X: None})) == _TOO_MANY
 
 
 def test_values_that_a_filter_selects_are_touched() -> None:
@@ -766,6 +790,15 @@ def test_adds_one_at_a_time_search_the_values_once() -> None:
     group = _group(tags=_tags(10_000))
     after = _patched(group, *[("add", "tags", [str(n)]) for n in range(9_900, 10_400)])
     assert after["tags"] == _tags(10_400)
+
+
+def test_removals_that_name_thousands_of_values_are_one_pass() -> None:
+    group = _group(members=[{"value": str(n)} for n in range(10_000)])
+    paths = [
+        "members[" + " or ".join(f'value eq "{start + n}"' for n in range(50)) + "]" for start in range(0, 5000, 50)
+    ]
+    after = _patched(group, *[("remove", path) for path in paths])
+    assert after["members"] == [{"value": str(n)} for n in range(5000, 10_000)]
 
 
 def test_a_hostile_request_takes_no_longer_than_its_limits_allow() -> None:
