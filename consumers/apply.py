@@ -22,7 +22,6 @@ from schemas.errors import Uniqueness
 from schemas.fingerprints import unseen_key
 from schemas.numbering import Batch, number
 from schemas.outcomes import Outcome, Refusal
-from schemas.records import decode_image
 
 logger = logging.getLogger(__name__)
 
@@ -183,9 +182,7 @@ class ApplyLoop:
         for command, step in zip(commands, steps, strict=True):
             match step:
                 case Change():
-                    change = next(changes)
-                    image = None if change.deleted else decode_image(change.record)
-                    self._answer(command, Reply(next(outcomes)[1], image), "applied")
+                    self._answer(command, Reply(next(outcomes)[1], next(changes).image), "applied")
                 case NoChange(resource=resource):
                     self._answer(command, Reply(next(outcomes)[1], image_of(command, resource)), "no_change")
                 case Refusal():

@@ -7,8 +7,9 @@ passes through: an implementation raises ``consumers.errors`` and nothing else.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol
+
+import msgspec
 
 from schemas.changes import Name, View
 from schemas.commands import ChangeCommand
@@ -21,8 +22,7 @@ MOST_BYTES: Final = 4 * 1024 * 1024
 """Bytes of records in one answer, not counting its last: a thousand resources may have a mebibyte each."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """What a caller of ``submit`` gets: the outcome, and the resource where there is one."""
 
     outcome: Outcome
@@ -60,8 +60,7 @@ class Submitter(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(msgspec.Struct, frozen=True):
     """A page of resources in a stable order: the order of their creation."""
 
     total: int
@@ -99,8 +98,7 @@ class Reader(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(msgspec.Struct, frozen=True):
     """What a store holds for a batch of commands."""
 
     views: tuple[View, ...]
@@ -109,13 +107,11 @@ class Snapshot:
     """The number of the last change of each tenant among the commands; 0 for none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Granted:
+class Granted(msgspec.Struct, frozen=True):
     """The names belong to the command until it commits; nobody else gets them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(msgspec.Struct, frozen=True):
     """A name is held by another live resource: final for this command (409)."""
 
     name: Name
@@ -123,16 +119,14 @@ class Taken:
     """The first answer, where an identical create of the same principal got one that never reached its caller."""
 
 
-@dataclass(frozen=True, slots=True)
-class Contended:
+class Contended(msgspec.Struct, frozen=True):
     """A name is only reserved by an undecided command: try again soon (CP-20)."""
 
 
 Reservation = Granted | Taken | Contended
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(msgspec.Struct, frozen=True):
     """The names one command asks for, all or none."""
 
     tenant: str
@@ -172,8 +166,7 @@ class Store(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class LoggedEvent:
+class LoggedEvent(msgspec.Struct, frozen=True):
     """An event at its place in the log."""
 
     partition: int

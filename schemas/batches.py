@@ -13,13 +13,11 @@ from schemas.decide import decide, replay
 from schemas.outcomes import Outcome, Refusal
 
 
-@dataclass(frozen=True, slots=True)
-class Expired:
+class Expired(msgspec.Struct, frozen=True):
     """The command's budget was over before it could be decided: it never will be (INV-13)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Crashed:
+class Crashed(msgspec.Struct, frozen=True):
     """Deciding the command raised what no decision may raise: a defect of ours, which must not stop its neighbours."""
 
     error: Exception

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
@@ -39,8 +38,7 @@ def image_of(command: ChangeCommand, resource: StoredResource) -> ResourceImage:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(msgspec.Struct, frozen=True):
     """All that a command may look at when it is decided."""
 
     resource: StoredResource | None = None
@@ -52,8 +50,7 @@ class View:
     """The outcome of the first request under the same Idempotency-Key."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(msgspec.Struct, frozen=True, kw_only=True):
     """The next state of one resource and what goes with it; a store executes it without knowing SCIM."""
 
     command: ChangeCommand
@@ -65,6 +62,8 @@ class Change:
     modified: str
     doc: dict[str, Any] | None
     """The resource in canonical form; None when the change deletes it."""
+    text: bytes = b""
+    """``doc`` as JSON: encoded once, for its size, and copied into record, event and answer."""
     password: str | msgspec.UnsetType = msgspec.UNSET
     names: dict[str, str]
     acquires: tuple[Name, ...] = ()
@@ -95,8 +94,7 @@ class Change:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class NoChange:
+class NoChange(msgspec.Struct, frozen=True):
     """The resource is already as the command wants it: success, the same version, no event (RFC 7644 section 3.5.2)."""
 
     resource: StoredResource

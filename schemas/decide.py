@@ -89,7 +89,7 @@ def _create(command: ChangeCommand, create: Create, view: View) -> Change:
         # Only an id derived from a key can meet an earlier resource: its outcome is forgotten, so the key is spent (CP-8).
         raise KeyReused("this Idempotency-Key was used before and its answer is no longer kept; use a new key")
     doc = _identified(command, create.body)
-    _check_size(doc)
+    text = _encoded(doc)
     names = unique_names(command.resource_type, doc)
     now = timestamps.text(command.accepted_at)
     return Change(
@@ -100,6 +100,7 @@ def _create(command: ChangeCommand, create: Create, view: View) -> Change:
         created=now,
         modified=now,
         doc=doc,
+        text=text,
         password=create.password,
         names=names,
         acquires=tuple(names.items()),
@@ -148,7 +149,7 @@ def _next(
     """Return the change from the stored resource to ``doc``, or NoChange where there is no difference (L4)."""
     if password == stored.password and _same(doc, stored.doc):
         return NoChange(stored)
-    _check_size(doc)
+    text = _encoded(doc)
     names = unique_names(command.resource_type, doc)
     old, new = index_entries(stored.doc), index_entries(doc)
     active = doc.get("active")
@@ -160,6 +161,7 @@ def _next(
         created=stored.created,
         modified=_later(command, stored),
         doc=doc,
+        text=text,
         password=password,
         names=names,
         acquires=tuple(name for name in names.items() if stored.names.get(name[0]) != name[1]),
@@ -183,9 +185,12 @@ def _identified(command: ChangeCommand, body: dict[str, Any]) -> dict[str, Any]:
     return {"schemas": body["schemas"], "id": command.resource_id, **body}
 
 
-def _check_size(doc: dict[str, Any]) -> None:
-    if len(codec.encode(doc)) > MAX_IMAGE - SLACK:
+def _encoded(doc: dict[str, Any]) -> bytes:
+    """Return the resource as JSON; raises TooLarge where its record would be too large for the log."""
+    text = codec.encode(doc)
+    if len(text) > MAX_IMAGE - SLACK:
         raise TooLarge(f"the resource would exceed {MAX_IMAGE} bytes; remove values before you add others")
+    return text
 
 
 def _later(command: ChangeCommand, stored: StoredResource) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -38,11 +37,10 @@ class ResourceEvent(msgspec.Struct, frozen=True, kw_only=True):
     seq: str
     sub_id: SubjectId
     events: dict[str, dict[str, Any]]
-    after: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    after: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
-@dataclass(frozen=True, slots=True)
-class EventRecord:
+class EventRecord(msgspec.Struct, frozen=True):
     """An event as a record of the event log: key, value and headers as Kafka has them."""
 
     tenant: str
@@ -75,7 +73,7 @@ def event_record(change: Change, *, partition: int, number: int, issuer: str) ->
         seq=f"{partition}:{number}",
         sub_id=SubjectId(format="scim", uri=uri, externalId=external_id, id=command.resource_id),
         events=described,
-        after=change.doc if change.doc is not None and change.effect in {"put", "patch"} else msgspec.UNSET,
+        after=msgspec.Raw(change.text) if change.effect in {"put", "patch"} else msgspec.UNSET,
     )
     headers: Headers = (
         ("content-type", "application/json"),
@@ -99,7 +97,7 @@ def _described(change: Change) -> dict[str, dict[str, Any]]:
     version = etag(change.version)
     match change.command.change:
         case Create():
-            return {urns.CREATE_FULL: {"version": version, "data": change.doc}}
+            return {urns.CREATE_FULL: {"version": version, "data": msgspec.Raw(change.text)}}
         case Replace(body=body):
             described: dict[str, dict[str, Any]] = {urns.PUT_FULL: {"version": version, "data": body}}
         case Patch(operations=operations):

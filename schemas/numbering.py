@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Any, cast
 
 import msgspec
 
 from schemas.changes import Change, Name
 from schemas.events import EventRecord, event_record
 from schemas.outcomes import Outcome
-from schemas.records import GoneRecord, UserRecord, encode_record, resource_key
+from schemas.records import GoneRecord, ResourceImage, UserRecord, encode_record, resource_key
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NumberedChange:
+class NumberedChange(msgspec.Struct, frozen=True, kw_only=True):
     """A change as a store executes it and a log keeps it: plain values, no SCIM."""
 
     tenant: str
@@ -22,6 +21,8 @@ class NumberedChange:
     key: str
     record: bytes
     """The after-image, or what a delete leaves."""
+    image: ResourceImage | None
+    """What a reader sees of it; None when the change deleted the resource."""
     deleted: bool
     expected: int
     version: int
@@ -34,8 +35,7 @@ class NumberedChange:
     event: EventRecord
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
     """What one transaction makes durable: changes in order, an outcome for every command decided, the tenants' numbers."""
 
     changes: tuple[NumberedChange, ...]
@@ -54,6 +54,7 @@ def number(change: Change, *, partition: int, number: int, issuer: str) -> Numbe
         resource_id=command.resource_id,
         key=resource_key(command.tenant, command.resource_type, command.resource_id),
         record=encode_record(_record(change, number)),
+        image=None if change.doc is None else _image(change),
         deleted=change.doc is None,
         expected=change.expected,
         version=change.version,
@@ -88,8 +89,19 @@ def _record(change: Change, number: int) -> UserRecord | GoneRecord:
         created=change.created,
         modified=change.modified,
         names=change.names,
-        doc=change.doc,
+        doc=cast("dict[str, Any]", msgspec.Raw(change.text)),  # already encoded: copied into the record as it is
         password=change.password,
+    )
+
+
+def _image(change: Change) -> ResourceImage:
+    return ResourceImage(
+        kind="user",
+        v=1,
+        version=change.version,
+        created=change.created,
+        modified=change.modified,
+        doc=msgspec.Raw(change.text),
     )
 
 

@@ -62,6 +62,9 @@ def test_E1_a_create_makes_version_1_of_the_resource_under_the_id_it_was_given()
         created=AT_NOON,
         modified=AT_NOON,
         doc={"schemas": [urns.USER], "id": ANN, "userName": "Ann@Example.com", "externalId": "e-7", "active": False},
+        text=msgspec.json.encode(
+            {"schemas": [urns.USER], "id": ANN, "userName": "Ann@Example.com", "externalId": "e-7", "active": False}
+        ),
         password=HASH,
         names={"userName": "ann@example.com"},
         acquires=(("userName", "ann@example.com"),),
@@ -178,6 +181,7 @@ def test_K2_a_replace_sets_what_it_brings_and_clears_the_rest() -> None:
         created=BEFORE_THAT,
         modified=AT_NOON,
         doc=user("Bob", externalId="e-8", active=True),
+        text=msgspec.json.encode(user("Bob", externalId="e-8", active=True)),
         password=HASH,
         names={"userName": "bob"},
         acquires=(("userName", "bob"),),
@@ -334,6 +338,7 @@ def test_L3_a_patch_changes_what_it_names() -> None:
         created=BEFORE_THAT,
         modified=AT_NOON,
         doc=user("Bob", title="CTO", active=False),
+        text=msgspec.json.encode(user("Bob", title="CTO", active=False)),
         password=HASH,
         names={"userName": "bob"},
         acquires=(("userName", "bob"),),

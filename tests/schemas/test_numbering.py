@@ -11,7 +11,7 @@ from schemas.commands import ChangeCommand, Create, Delete, Replace
 from schemas.decide import decide
 from schemas.events import event_record
 from schemas.numbering import NumberedChange, number
-from schemas.records import GoneRecord, UserRecord, decode_record
+from schemas.records import GoneRecord, UserRecord, decode_image, decode_record
 from tests.schemas.samples import (
     ANN,
     DERIVED,
@@ -64,6 +64,7 @@ def test_a_numbered_create_is_what_a_store_needs_to_execute_it() -> None:
         resource_id=ANN,
         key=f"default/User/{ANN}",
         record=msgspec.json.encode(record),
+        image=decode_image(made.record),
         deleted=False,
         expected=0,
         version=1,
