@@ -22,7 +22,7 @@ ROWS_WORTH_A_CHECKPOINT: Final = 30_000
 SLICE: Final = 200
 """Rows deleted by one transaction: a few milliseconds, between two batches of commands."""
 _PAGES_LEFT_FOR_WRITER: Final = 256
-_ROUNDS: Final = 5
+_ROUNDS: Final = 4
 
 _PURGES: Final = (
     (
@@ -93,16 +93,20 @@ class SqliteUpkeep:
             if purged:
                 # At most a fifth of the writer's time.
                 await asyncio.sleep(4 * (time.perf_counter() - started))
+                await self._checkpoint_if_due()
         return total
 
     async def checkpoint(self) -> None:
         """Copy the log into the database beside the writer, so that the next commit begins the log again."""
+        left = 0
         for _ in range(_ROUNDS):
             pages, copied = await self._checkpointer.run(_checkpoint)
-            if pages - copied <= _PAGES_LEFT_FOR_WRITER:
-                # Only when nothing is left does the log begin again: what was written meanwhile, the writer copies.
-                await self._writer.run(_checkpoint)
+            left = pages - copied
+            if left == 0:
                 return
+        if left <= _PAGES_LEFT_FOR_WRITER:
+            # Only when nothing is left does the log begin again: what is written meanwhile, the writer copies itself.
+            await self._writer.run(_checkpoint)
 
     async def _checkpoint_if_due(self) -> None:
         rows = await self._writer.run(lambda database: database.total_changes)
