@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
 from aiohttp import web
 
@@ -12,13 +14,15 @@ from gateway.front import FRONT
 from gateway.tenants import Grant
 from schemas.codec import decode_json, decode_user
 from schemas.commands import Create, Delete, Patch, Replace
-from schemas.errors import NotFound
+from schemas.errors import NotFound, Unavailable
 from schemas.patch_requests import normalise
 from schemas.projection import Projection, parse_projection
 from schemas.resource_types import USER
 from schemas.versions import etag, matches, parse_tags
 
 _LONGEST_ID = 128
+_HASHING_SHARE = 0.25
+"""Of the time budget, which only begins when the command is made: a password may wait so long on top of it."""
 
 
 async def create(request: web.Request) -> web.StreamResponse:
@@ -106,10 +110,18 @@ def _id(request: web.Request) -> str:
 
 
 async def _hashed(request: web.Request, grant: Grant, password: str | None) -> str | msgspec.UnsetType:
-    """Return the hash to store where the tenant keeps passwords; the clear text ends here (R5)."""
+    """Return the hash to store where the tenant keeps passwords; the clear text ends here (R5).
+
+    Raises Unavailable when too many wait before this one: the queue is bounded by the time that its last may take.
+    """
     if password is None or not grant.tenant.keeps_passwords:
         return msgspec.UNSET
-    return await request.app[FRONT].passwords.hash(password)
+    front = request.app[FRONT]
+    try:
+        async with asyncio.timeout(front.budget_ms / 1000 * _HASHING_SHARE):
+            return await front.passwords.hash(password)
+    except TimeoutError:
+        raise Unavailable("too many passwords wait to be hashed; nothing was accepted, send it again") from None
 
 
 def _kept(grant: Grant, password: str | None) -> str | None:

@@ -7,7 +7,7 @@ import contextlib
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import aiohttp
 
@@ -76,18 +76,18 @@ async def unused(command: ChangeCommand) -> Reply:
     raise AssertionError(f"{command.txn} was submitted")
 
 
-def tenants(**grants: float | None) -> Tenants:
+def tenants(expires: float | None = None, password: Literal["drop", "argon2id"] = "drop") -> Tenants:
     """Return a snapshot with tenant ``acme`` and one token; ``expires`` in seconds since 1970."""
     tenant = Tenant(
         name="acme",
         profile="rfc",
         rules=PROFILES["rfc"],
-        password="drop",
+        password=password,
         dialects=None,
         discovery_without_token=True,
     )
     digest = hashlib.sha256(TOKEN.encode()).digest()
-    grant = Grant(tenant, "first", "token:first", digest, grants.get("expires"))
+    grant = Grant(tenant, "first", "token:first", digest, expires)
     return Tenants(b"s" * 32, {"acme": tenant}, {digest: grant})
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.listing import _integer
 from schemas.errors import InvalidValue
 
 
+@settings(deadline=None)
 @given(st.integers(-(10**16) + 1, 10**16 - 1))
 def test_an_integer_is_read_and_bounded(number: int) -> None:
     assert _integer(str(number), "count", 7) == min(number, 2**53)

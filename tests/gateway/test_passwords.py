@@ -9,7 +9,12 @@ import pytest
 from argon2 import PasswordHasher as Argon2
 from argon2.exceptions import VerifyMismatchError
 
+from consumers.ports import Reply
+from consumers.submission import Busy
 from gateway.passwords import PasswordHasher
+from schemas.commands import ChangeCommand
+from schemas.urns import USER
+from tests.gateway.fronts import Ports, calling, tenants
 
 
 async def test_a_hash_is_argon2id_at_the_recommended_settings_and_verifies() -> None:
@@ -47,3 +52,22 @@ async def test_what_waits_is_dropped_when_the_process_stops() -> None:
     hasher.close()
     results = await asyncio.gather(*waiting, return_exceptions=True)
     assert any(isinstance(result, asyncio.CancelledError) for result in results)
+
+
+async def test_INV19_a_password_that_would_wait_too_long_is_503_and_nothing_is_submitted() -> None:
+    submitted: list[str] = []
+
+    async def submit(command: ChangeCommand) -> Reply:
+        submitted.append(command.txn)
+        raise Busy(command.txn)
+
+    # 40 ms for hashing, by one thread that takes about 20 for each.
+    async with calling(Ports(submit), tenants=tenants(password="argon2id"), budget_ms=160) as session:
+        bodies = [{"schemas": [USER], "userName": f"u{number}", "password": "t1meMa$heen"} for number in range(40)]
+        answers = await asyncio.gather(*(session.post("/scim/v2/Users", json=body) for body in bodies))
+        details = [(await answer.json(content_type=None))["detail"] for answer in answers]
+    assert {answer.status for answer in answers} == {503}
+    assert all(answer.headers["Retry-After"] for answer in answers)
+    waited = [detail for detail in details if "wait to be hashed" in detail]
+    assert len(waited) == 40 - len(submitted)
+    assert len(waited) > 20

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 from aiohttp import web
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumers.ports import Reply
@@ -70,6 +70,7 @@ def test_a_resource_is_its_stored_text_with_meta() -> None:
     assert response.headers["Content-Type"] == "application/json"
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(min_size=1).filter(lambda name: name != "meta"), st.text(), max_size=5))
 def test_whatever_is_stored_the_answer_is_JSON(extra: dict[str, str]) -> None:
     doc = {**extra, "id": "u-1"}

@@ -118,6 +118,56 @@ def test_O5_parallel_increments_by_read_and_If_Match_lose_nothing(rfc: Scim) -> 
     assert final["meta"]["version"] == f'W/"{writers * each + 1}"'
 
 
+def test_INV2_parallel_changes_make_one_version_each(rfc: Scim, service: Service) -> None:
+    made, writers, each = rfc.made(), 6, 5
+    path = f"/Users/{made['id']}"
+
+    def add(number: int) -> list[str]:
+        changes = [op("add", "emails", value=[{"value": f"{number}-{count}@example.com"}]) for count in range(each)]
+        return [rfc.patch(path, change).headers["ETag"] for change in changes]
+
+    with ThreadPoolExecutor(writers) as threads:
+        tags = [tag for own in threads.map(add, range(writers)) for tag in own]
+    versions = range(2, writers * each + 2)
+    assert sorted(tags) == sorted(f'W/"{version}"' for version in versions)
+    assert len(rfc.read(made["id"])["emails"]) == writers * each
+    jtis = [event["value"]["jti"] for event in service.events_of("rfc", made["id"])]
+    assert jtis == [f"{made['id']}:{version}" for version in (1, *versions)]
+
+
+def test_INV4_of_parallel_creates_of_one_name_exactly_one_wins(rfc: Scim) -> None:
+    name, writers = unique("name"), 12
+    gate = threading.Barrier(writers)
+
+    def create(number: int) -> int:
+        gate.wait()
+        return rfc.post("/Users", user(name.upper() if number % 2 else name, title=str(number))).status_code
+
+    with ThreadPoolExecutor(writers) as threads:
+        assert Counter(threads.map(create, range(writers))) == {201: 1, 409: writers - 1}
+    assert rfc.find(f'userName eq "{name}"')["totalResults"] == 1
+
+
+def test_INV4_a_name_that_many_free_and_take_has_one_holder_at_a_time(rfc: Scim) -> None:
+    name, writers = unique("name"), 6
+
+    def take_and_free(_: int) -> Counter[int]:
+        statuses: Counter[int] = Counter()
+        for _ in range(5):
+            answer = rfc.post("/Users", user(name, title=unique()))
+            statuses[answer.status_code] += 1
+            if answer.status_code == 201:
+                assert rfc.delete(f"/Users/{answer.json()['id']}").status_code == 204
+        return statuses
+
+    with ThreadPoolExecutor(writers) as threads:
+        statuses = sum(threads.map(take_and_free, range(writers)), Counter())
+    assert set(statuses) <= {201, 409}
+    assert statuses[201] >= 1
+    assert rfc.find(f'userName eq "{name}"')["totalResults"] == 0
+    assert rfc.made(name)["meta"]["version"] == 'W/"1"'
+
+
 def test_O6_the_version_does_not_depend_on_the_projection(rfc: Scim) -> None:
     made = rfc.made(displayName="Ann")
     path = f"/Users/{made['id']}"
