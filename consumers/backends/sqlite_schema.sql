@@ -140,7 +140,7 @@ CREATE TRIGGER applying_row INSTEAD OF INSERT ON applying WHEN NEW.now IS NOT NU
     INSERT INTO outcome
         SELECT NEW.answered, NEW.txn,
             CASE WHEN NEW.key IS NOT NULL AND NOT EXISTS (
-                SELECT 1 FROM outcome WHERE tenant = NEW.answered AND key = NEW.key AND expires_at > NEW.now
+                SELECT 1 FROM outcome INDEXED BY outcome_by_key WHERE tenant = NEW.answered AND key = NEW.key AND expires_at > NEW.now
             ) THEN NEW.key END,
             NEW.unseen, NEW.expires_at, NEW.outcome
             WHERE NEW.txn IS NOT NULL

@@ -25,6 +25,7 @@ MOST_MARKS: Final = 100_000
 
 Clock = Callable[[], float]
 
+# Left to itself, SQLite looks for a key among all outcomes of the tenant.
 _VIEW: Final = """
 SELECT
   (SELECT CAST(group_concat(q.key || char(31) || r.live || char(31) || r.record, char(30)) AS BLOB)
@@ -34,7 +35,7 @@ SELECT
      FROM json_each(?2) q CROSS JOIN outcome o
      ON o.tenant = q.value ->> 0 AND o.txn = q.value ->> 1 AND o.expires_at > ?5),
   (SELECT CAST(group_concat(q.key || char(31) || o.outcome, char(30)) AS BLOB)
-     FROM json_each(?3) q CROSS JOIN outcome o
+     FROM json_each(?3) q CROSS JOIN outcome o INDEXED BY outcome_by_key
      ON o.tenant = q.value ->> 0 AND o.key = q.value ->> 1 AND o.expires_at > ?5),
   (SELECT CAST(group_concat(q.key || char(31) || n.last, char(30)) AS BLOB)
      FROM json_each(?4) q CROSS JOIN number n ON n.tenant = q.value)
