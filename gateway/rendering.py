@@ -46,10 +46,9 @@ def resource_body(image: ResourceImage, resource_location: str, projection: Proj
 
 
 def resource_answer(
-    image: ResourceImage, base_url: str, projection: Projection | None, media_type: str, *, status: int = 200
+    image: ResourceImage, where: str, projection: Projection | None, media_type: str, *, status: int = 200
 ) -> web.Response:
-    """Return a resource with its ETag and Location (RFC 7644 section 3.3; O1)."""
-    where = location(base_url, _id_of(image))
+    """Return the resource at the URI ``where`` with its ETag and Location (RFC 7644 section 3.3; O1)."""
     headers = CIMultiDict({"ETag": etag(image.version), "Location": where, "Content-Type": media_type})
     return web.Response(status=status, body=resource_body(image, where, projection), headers=headers)
 

@@ -43,12 +43,14 @@ async def read(request: web.Request) -> web.StreamResponse:
     projection = requested_projection(request)
     media_type = answer_type(request)
     front = request.app[FRONT]
-    image = await front.reader.get(grant.tenant.name, USER.name, _id(request))
+    resource_id = _id(request)
+    image = await front.reader.get(grant.tenant.name, USER.name, resource_id)
     if image is None:
         raise NotFound("no User has this id")
     if "If-None-Match" in request.headers and matches(parse_tags(request.headers["If-None-Match"]), image.version):
         return web.Response(status=304, headers={"ETag": etag(image.version)})
-    return rendering.resource_answer(image, front.base_url(request), projection, media_type)
+    where = rendering.location(front.base_url(request), resource_id)
+    return rendering.resource_answer(image, where, projection, media_type)
 
 
 async def replace(request: web.Request) -> web.StreamResponse:

@@ -104,7 +104,8 @@ async def _answer(
         response = rendering.replayed_answer(reply, image, base_url, projection, media_type)
     else:
         assert reply.image is not None, "a write that left a resource comes with it"  # noqa: S101 - for the type checker
-        response = rendering.resource_answer(reply.image, base_url, projection, media_type, status=outcome.status)
+        where = rendering.location(base_url, outcome.resource_id)
+        response = rendering.resource_answer(reply.image, where, projection, media_type, status=outcome.status)
     if isinstance(command.change, Patch) and command.effective_rules.patch_no_content and projection is None:
         return web.Response(
             status=204, headers={"ETag": response.headers["ETag"], "Location": response.headers["Location"]}

@@ -62,7 +62,7 @@ def body(response: web.Response) -> Any:
 
 
 def test_a_resource_is_its_stored_text_with_meta() -> None:
-    response = rendering.resource_answer(image(), BASE, None, "application/json", status=201)
+    response = rendering.resource_answer(image(), META["location"], None, "application/json", status=201)
     assert body(response) == DOC | {"meta": META}
     assert response.status == 201
     assert response.headers["ETag"] == 'W/"3"'
