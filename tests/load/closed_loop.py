@@ -13,7 +13,7 @@ from tests.load.errors import RunFailed
 from tests.load.exposition import REQUESTS, counts, scrape
 from tests.load.machine import fsync_ms
 from tests.load.measures import Run
-from tests.load.processes import CpuMeter, memory, uses_uvloop
+from tests.load.processes import CpuMeter, busy_seconds, memory, uses_uvloop
 from tests.load.users import TEMPLATE
 from tests.load.wrk import Load, WrkResult, run
 
@@ -82,9 +82,9 @@ def measure(
     load_average = os.getloadavg()[0]
     shown = _answers_shown(running)
     with around or nullcontext():
-        meter = CpuMeter(running.watched)
+        meter, busy = CpuMeter(running.watched), busy_seconds()
         result = run(load, running.port, seconds, arguments(running, tag))
-        used = meter.used()
+        used, busy = meter.used(), busy_seconds() - busy
     counted.add(load, result)
     shown = _answers_shown(running) - shown
     # With GETs beside the load the server has answered more than wrk counted.
@@ -104,6 +104,7 @@ def measure(
         memory_mib={process.name: memory(process.pid).peak for process in running.watched},
         fsync_ms=fsync,
         load_average=load_average,
+        others=max(0.0, busy - sum(used.values()) - result.cpu_s) / (result.duration_us / 1e6),
         uvloop=any(uses_uvloop(process.pid) for process in running.watched),
     )
 

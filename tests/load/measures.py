@@ -30,7 +30,9 @@ class Run(msgspec.Struct, frozen=True):
     """Most resident memory of each process since its start."""
     fsync_ms: float
     load_average: float
-    """Of the last minute, before the run: what else the machine was doing."""
+    """Of the last minute, before the run."""
+    others: float
+    """Cores that everything else on the machine kept busy during the run; beyond some tenths the figures say little."""
     uvloop: bool
     more: dict[str, float] = {}
     """What only this kind of row reads."""

@@ -66,6 +66,7 @@ def _whole(running: Running, made: Sequence[Run], rounds: Sequence[dict[str, lis
         memory_mib={name: each.peak for name, each in now.items()},
         fsync_ms=made[0].fsync_ms,
         load_average=load_average,
+        others=max(run.others for run in made),
         uvloop=any(uses_uvloop(process.pid) for process in running.watched),
         more={
             "drift_percent": 100 * max(drifts.values()),

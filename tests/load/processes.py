@@ -41,6 +41,17 @@ def parse_cpu_seconds(stat: str, ticks: int) -> float:
     return (int(fields[11]) + int(fields[12])) / ticks
 
 
+def busy_seconds() -> float:
+    """Return the CPU that everything on this machine has used since it started, waiting for disks not counted."""
+    return parse_busy_seconds(Path("/proc/stat").read_text(), _TICKS)
+
+
+def parse_busy_seconds(stat: str, ticks: int) -> float:
+    """Return the busy time of all cores in a ``/proc/stat`` (proc(5)): all but idle and iowait, guests counted once."""
+    user, nice, system, _idle, _iowait, *interrupts = (int(field) for field in stat.split("\n", 1)[0].split()[1:9])
+    return (user + nice + system + sum(interrupts)) / ticks
+
+
 def memory(pid: int) -> Memory:
     """Return what a process holds in memory now."""
     return parse_memory(Path(f"/proc/{pid}/status").read_text())

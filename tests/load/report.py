@@ -31,7 +31,7 @@ class Report(msgspec.Struct, frozen=True):
 def table(report: Report) -> str:
     """Return the table: a line for each figure, then what the figures were measured on."""
     processes = _processes(report.rows)
-    lines = [(*_HEADINGS, *(f"{name} µs" for name in processes), "MiB", "fsync ms", "load")]
+    lines = [(*_HEADINGS, *(f"{name} µs" for name in processes), "MiB", "fsync ms", "others")]
     failures: list[str] = []
     for row in report.rows:
         if row.failure:
@@ -83,7 +83,7 @@ def _columns(runs: Sequence[Run], processes: Sequence[str]) -> tuple[str, ...]:
         *(number(run.cpu_us[name]) if name in run.cpu_us else "" for name in processes),
         "+".join(number(value) for value in run.memory_mib.values()),
         number(run.fsync_ms),
-        number(run.load_average),
+        number(run.others),
     )
 
 
@@ -111,8 +111,8 @@ def _ground(report: Report) -> list[str]:
         f"{machine.processor}, {machine.cores} cores with everything on them, {machine.memory_gib} GiB, {machine.system}; "
         f"4 KiB fdatasync {number(report.fsync_ms)} ms",
         f"Python {machine.python}, uvloop {'used' if report.uvloop else 'not used'}, commit {machine.commit}, {report.date}",
-        "µs: CPU a request, wrk in a column of its own. MiB: most resident. The columns right of the verdict are those of the "
-        "run with the median rate.",
+        "µs: CPU a request, wrk in a column of its own. MiB: most resident. others: cores kept busy by anything else. "
+        "All of these are those of the run with the median rate.",
     ]
 
 

@@ -24,6 +24,7 @@ def a_run(rate: float, part: str = "") -> Run:
         {"server": 50.0},
         1.0,
         0.1,
+        0.05,
         False,
     )
 

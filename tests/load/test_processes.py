@@ -11,8 +11,10 @@ from tests.load.processes import (
     CpuMeter,
     MemoryWatch,
     Watched,
+    busy_seconds,
     cpu_seconds,
     memory,
+    parse_busy_seconds,
     parse_cpu_seconds,
     parse_memory,
     uses_uvloop,
@@ -22,6 +24,16 @@ from tests.load.processes import (
 def test_cpu_is_user_and_system_time_also_when_the_command_has_odd_characters() -> None:
     stat = "42 (a b) R (x) S 1 42 42 0 -1 4194304 900 0 0 0 150 50 7 7 20 0 3 0 5000 123456 789"
     assert parse_cpu_seconds(stat, 100) == 2.0
+
+
+def test_the_machine_is_busy_with_all_but_idling_and_waiting_for_disks() -> None:
+    stat = "cpu  100 20 30 9000 400 5 6 7 50 0\ncpu0 1 2 3 4 5 6 7 8 9 10\n"
+    assert parse_busy_seconds(stat, 100) == 1.68
+    before = busy_seconds()
+    until = time.process_time() + 0.2
+    while time.process_time() < until:
+        pass
+    assert busy_seconds() - before > 0.1
 
 
 def test_memory_is_given_in_mebibytes() -> None:
