@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -16,14 +17,16 @@ from consumers.errors import DatabaseDamaged
 from consumers.ports import Claim, Contended, Granted, Reservation, Snapshot, Taken
 from schemas.changes import Name, StoredResource, View
 from schemas.commands import ChangeCommand
+from schemas.indexing import wanted_names
 from schemas.numbering import Batch
-from schemas.outcomes import UNSEEN_LIFE_MS, Outcome, decode_outcome
+from schemas.outcomes import UNSEEN_LIFE_MS, decode_outcome
 from schemas.records import UserRecord, decode_record
 
 MOST_MARKS: Final = 100_000
 """How many unseen answers are remembered; the oldest go first."""
 
 Clock = Callable[[], float]
+_Holders = dict[tuple[str, Name], str | None]
 
 # Left to itself, SQLite looks for a key among all outcomes of the tenant.
 _VIEW: Final = """
@@ -38,7 +41,11 @@ SELECT
      FROM json_each(?3) q CROSS JOIN outcome o INDEXED BY outcome_by_key
      ON o.tenant = q.value ->> 0 AND o.key = q.value ->> 1 AND o.expires_at > ?5),
   (SELECT CAST(group_concat(q.key || char(31) || n.last, char(30)) AS BLOB)
-     FROM json_each(?4) q CROSS JOIN number n ON n.tenant = q.value)
+     FROM json_each(?4) q CROSS JOIN number n ON n.tenant = q.value),
+  (SELECT CAST(group_concat(q.key || char(31) || r.id, char(30)) AS BLOB)
+     FROM json_each(?6) q
+     CROSS JOIN name n ON n.tenant = q.value ->> 0 AND n.attribute = q.value ->> 1 AND n.value = q.value ->> 2
+     CROSS JOIN resource r ON r.ordinal = n.ordinal)
 """
 
 _HOLDERS: Final = """
@@ -76,6 +83,8 @@ class SqliteStore:
         self._committed = committed
         self._clock = clock
         self._marks: dict[tuple[str, str], None] = {}
+        self._holders: _Holders = {}
+        """Who holds each name that was looked up, None for nobody: true until the next commit, by this only writer."""
 
     def mark_unseen(self, tenant: str, unseen: str) -> None:
         """See ``consumers.ports.Submitter.mark_unseen``."""
@@ -87,31 +96,45 @@ class SqliteStore:
 
     async def view(self, commands: Sequence[ChangeCommand]) -> Snapshot:
         """See ``consumers.ports.Store.view``."""
-        return await self._thread.run(lambda database: self._view(database, commands))
+        snapshot, self._holders = await self._thread.run(lambda database: self._view(database, commands))
+        return snapshot
 
     async def reserve(self, claims: Sequence[Claim]) -> list[Reservation]:
-        """See ``consumers.ports.Store.reserve``."""
-        return await self._thread.run(lambda database: self._reserve(database, claims))
+        """See ``consumers.ports.Store.reserve``; without a hop where the view looked up all names and all are free."""
+        names = dict.fromkeys((claim.tenant, name) for claim in claims for name in claim.names)
+        missing = [name for name in names if name not in self._holders]
+        if missing:
+            self._holders |= await self._thread.run(lambda database: _holders(database, missing))
+        reservations = self._reserve(claims)
+        for i, (claim, made) in enumerate(zip(claims, reservations, strict=True)):
+            if isinstance(made, Taken) and claim.unseen is not None:
+                reservations[i] = await self._thread.run(partial(self._taken, claim=claim, name=made.name))
+        return reservations
 
     async def commit(self, batch: Batch) -> None:
         """See ``consumers.ports.Store.commit``."""
         now = self._now()
+        self._holders = {}
         await self._thread.run(lambda database: commit_batch(database, batch, now))
         self._committed()
 
     def _now(self) -> int:
         return int(self._clock() * 1000)
 
-    def _view(self, database: sqlite3.Connection, commands: Sequence[ChangeCommand]) -> Snapshot:
+    def _view(self, database: sqlite3.Connection, commands: Sequence[ChangeCommand]) -> tuple[Snapshot, _Holders]:
         addresses = list(dict.fromkeys(command.address for command in commands))
         tenants = list(dict.fromkeys(command.tenant for command in commands))
         txns = [(command.tenant, command.txn) for command in commands]
         keys = list(
             dict.fromkeys((command.tenant, command.key) for command in commands if command.key is not msgspec.UNSET)
         )
+        names = list(dict.fromkeys((command.tenant, name) for command in commands for name in wanted_names(command)))
+        asking = [(tenant, *name) for tenant, name in names]
         row = database.execute(
-            _VIEW, (asked(addresses), asked(txns), asked(keys), asked(tenants), self._now())
+            _VIEW, (asked(addresses), asked(txns), asked(keys), asked(tenants), self._now(), asked(asking))
         ).fetchone()
+        holders: _Holders = dict.fromkeys(names)
+        holders.update((names[int(position)], holder.decode()) for position, holder in lines(row[4]))
         stored: dict[tuple[str, str, str], StoredResource | None] = {}
         for position, live, record in lines(row[0]):
             stored[addresses[int(position)]] = _stored(record) if live == b"1" else None
@@ -120,7 +143,7 @@ class SqliteStore:
         numbers = dict.fromkeys(tenants, 0)
         numbers.update((tenants[int(position)], int(last)) for position, last in lines(row[3]))
         if not (stored or answered or keyed):
-            return Snapshot((_NOTHING,) * len(commands), numbers)
+            return Snapshot((_NOTHING,) * len(commands), numbers), holders
         views = []
         for command in commands:
             address = command.address
@@ -133,39 +156,41 @@ class SqliteStore:
                     keyed=None if command.key is msgspec.UNSET else keyed.get((command.tenant, command.key)),
                 )
             )
-        return Snapshot(tuple(views), numbers)
+        return Snapshot(tuple(views), numbers), holders
 
-    def _reserve(self, database: sqlite3.Connection, claims: Sequence[Claim]) -> list[Reservation]:
+    def _reserve(self, claims: Sequence[Claim]) -> list[Reservation]:
         # The owner is the only writer, and what it reserved before and did not commit it has given up: so names
         # collide with committed holders and with earlier claims of this call, and nothing else.
-        names = list(dict.fromkeys((claim.tenant, name) for claim in claims for name in claim.names))
-        row = database.execute(_HOLDERS, (asked([(tenant, *name) for tenant, name in names]),)).fetchone()
-        holders = {names[int(position)]: holder.decode() for position, holder in lines(row[0])}
-        reserved: dict[tuple[str, Name], str] = {}
+        reserved: _Holders = {}
         result: list[Reservation] = []
         for claim in claims:
-            taken = next(
-                (n for n in claim.names if holders.get((claim.tenant, n), claim.resource_id) != claim.resource_id), None
-            )
+            names = [(claim.tenant, name) for name in claim.names]
+            taken = next((name for name in names if self._holders[name] not in {None, claim.resource_id}), None)
             if taken is not None:
-                result.append(Taken(taken, self._unseen(database, claim, taken)))
-            elif any(reserved.get((claim.tenant, n), claim.resource_id) != claim.resource_id for n in claim.names):
+                result.append(Taken(taken[1]))
+            elif any(reserved.get(name, claim.resource_id) != claim.resource_id for name in names):
                 result.append(Contended())
             else:
-                reserved.update(((claim.tenant, name), claim.resource_id) for name in claim.names)
+                reserved.update(dict.fromkeys(names, claim.resource_id))
                 result.append(Granted())
         return result
 
-    def _unseen(self, database: sqlite3.Connection, claim: Claim, name: Name) -> Outcome | None:
-        """Return the answer of an earlier identical create that never reached its caller (CP-30)."""
-        if claim.unseen is None:
-            return None
+    def _taken(self, database: sqlite3.Connection, claim: Claim, name: Name) -> Taken:
+        """Return that the name is taken, with the answer of an identical create that never reached its caller (CP-30)."""
         row = database.execute(_UNSEEN, (claim.tenant, *name, claim.unseen)).fetchone()
         if row is None:
-            return None
+            return Taken(name)
         outcome = decode_outcome(row[0])
         unseen = outcome.gateway != self._gateway or (claim.tenant, claim.unseen) in self._marks
-        return outcome if unseen and claim.now - outcome.decided_at <= UNSEEN_LIFE_MS else None
+        return Taken(name, outcome if unseen and claim.now - outcome.decided_at <= UNSEEN_LIFE_MS else None)
+
+
+def _holders(database: sqlite3.Connection, names: Sequence[tuple[str, Name]]) -> _Holders:
+    """Return who holds each name, None for nobody."""
+    row = database.execute(_HOLDERS, (asked([(tenant, *name) for tenant, name in names]),)).fetchone()
+    holders: _Holders = dict.fromkeys(names)
+    holders.update((names[int(position)], holder.decode()) for position, holder in lines(row[0]))
+    return holders
 
 
 def _stored(value: bytes) -> StoredResource:

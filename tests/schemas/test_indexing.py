@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from schemas.indexing import index_entries, unique_names
+from schemas.commands import Create, Delete, Replace
+from schemas.indexing import index_entries, unique_names, wanted_names
+from tests.schemas.samples import body, command, patch
 
 
 def test_D1_the_user_name_is_unique_in_any_case() -> None:
@@ -26,3 +28,18 @@ def test_a_resource_without_an_external_id_has_no_index_entry(doc: dict[str, str
 
 def test_an_empty_external_id_is_a_value_like_any_other() -> None:
     assert index_entries({"externalId": ""}) == {("externalId", "")}
+
+
+def test_a_create_and_a_replace_tell_the_name_they_will_ask_for() -> None:
+    for change in (Create(body("Ann")), Replace(body("Ann"))):
+        assert wanted_names(command(change)) == (("userName", "ann"),)
+
+
+def test_what_a_patch_and_a_delete_ask_for_is_known_only_when_they_are_decided() -> None:
+    assert wanted_names(command(patch())) == ()
+    assert wanted_names(command(Delete())) == ()
+
+
+@pytest.mark.parametrize("broken", [{"schemas": []}, {"userName": 5}])
+def test_INV_18_a_body_that_decide_chokes_on_tells_no_name(broken: dict[str, object]) -> None:
+    assert wanted_names(command(Create(broken))) == ()
