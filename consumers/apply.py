@@ -102,12 +102,8 @@ class ApplyLoop:
         taken = commands[: len(steps)]
         batch = self._number(taken, steps, snapshot)
         self._metrics.batch_commands.observe(len(taken))
-        if batch.outcomes and not await self._persisted(batch):
-            # A failed sync may or may not have reached the disk: the outcome will tell, the caller must ask for it.
-            for command in taken:
-                self._answer(command, OutcomeUnknown(command.txn), "failed")
-        else:
-            self._reply(taken, steps, batch)
+        kept = not batch.outcomes or await self._persisted(batch)
+        self._reply(taken, steps, batch, kept=kept)
         self._count()
         return len(taken)
 
@@ -177,10 +173,13 @@ class ApplyLoop:
             outcomes.append((command.tenant, batches.outcome_of(command, step, unseen)))
         return Batch(changes=tuple(changes), outcomes=tuple(outcomes), numbers=numbers)
 
-    def _reply(self, commands: Sequence[ChangeCommand], steps: Sequence[Step], batch: Batch) -> None:
+    def _reply(self, commands: Sequence[ChangeCommand], steps: Sequence[Step], batch: Batch, *, kept: bool) -> None:
         changes, outcomes = iter(batch.changes), iter(batch.outcomes)
         for command, step in zip(commands, steps, strict=True):
             match step:
+                case Change() | NoChange() | Refusal() if not kept:
+                    # A failed sync may or may not have reached the disk: the outcome will tell, who waits must ask.
+                    self._answer(command, OutcomeUnknown(command.txn), "failed")
                 case Change():
                     self._answer(command, Reply(next(outcomes)[1], next(changes).image), "applied")
                 case NoChange(resource=resource):

@@ -99,6 +99,24 @@ async def test_what_fails_while_it_is_made_durable_is_unknown(store: FaultyStore
     assert not await stored(reader, early)
 
 
+async def test_what_hangs_on_no_change_has_its_answer_though_the_batch_is_lost(store: FaultyStore) -> None:
+    known = commands.create(key="k" * 32)
+    line = Line(known)
+    loop = loop_over(line, store)
+    await loop.apply([known])
+    again = msgspec.structs.replace(known, txn=commands.new_id())
+    late = commands.create(accepted_at=commands.now() - 60_000)
+    bad = commands.command(Create(body={}), commands.new_id())
+    fresh = commands.create()
+    no_op = commands.replace(known, commands.name_of(known), title="Engineer")
+    batch = [again, late, bad, fresh, no_op]
+    store.failing["commit"] = 1
+    line.add(*batch)
+    assert await loop.apply(batch) == len(batch)
+    kinds = [type(answer) for answer in await line.answered(*batch)]
+    assert kinds == [Reply, Expired, Failed, OutcomeUnknown, OutcomeUnknown]
+
+
 async def test_an_unknown_outcome_may_be_an_effect_and_can_be_asked_for(store: FaultyStore, reader: Reader) -> None:
     command = commands.create(key="k" * 32)
     store.failing["acknowledge"] = 1
