@@ -218,12 +218,18 @@ def test_after_the_gateways_death_an_identical_POST_gets_the_first_answer(
         service.start()
         caller = service.caller()
         assert caller.read(made.json()["id"])["userName"] == body["userName"]
+        caller.patched(made.json()["id"], op("replace", "title", value="changed meanwhile"))
         again = caller.post("/Users", body)
+        assert again.json()["title"] == "changed meanwhile"
+        assert again.headers["ETag"] == 'W/"1"'
         assert again.status_code == 201, "nobody knows whether the first answer ever left the process that died"
         assert again.json()["id"] == made.json()["id"]
         refused(service.caller("rfc-second").post("/Users", body), 409, "uniqueness")
         assert caller.post("/Users", keyed_body, headers=headers).json()["id"] == keyed.json()["id"]
-        assert [event["value"]["seq"] for event in service.events("rfc")] == ["0:1", "0:2"]
+        caller.delete(f"/Users/{made.json()['id']}")
+        caller.made(body["userName"], title="somebody else")
+        refused(caller.post("/Users", body), 409, "uniqueness")
+        assert [event["value"]["seq"] for event in service.events("rfc")] == ["0:1", "0:2", "0:3", "0:4", "0:5"]
 
 
 # --- the time budget and outcomes ---
