@@ -148,15 +148,12 @@ class _Patch:
             self._now.pop(urn, None)
 
     def _extension(self, op: Verb, urn: str, value: dict[str, Any]) -> None:
-        """Change a known extension as a whole; add and replace merge, as they do with a complex attribute."""
-        if op == "remove":
-            self._touch(1)
-            self._keep(urn, {})
-            return
+        """Change each attribute of a known extension: add and replace merge, as they do with a complex attribute."""
         extension = self._type.extension(urn)
+        named = self._now.get(urn, {}) if op == "remove" else value
         for attribute in () if extension is None else extension.attributes:
-            if attribute.name in value:
-                self._change(op, Path(urn, attribute), attribute, value[attribute.name])
+            if attribute.name in named:
+                self._change(op, Path(urn, attribute), attribute, named[attribute.name])
 
     def _is_foreign_object(self, op: Verb, text: str, path: Path, value: Any) -> bool:
         """Change an unknown extension as a whole if the path names one that the resource has; tell whether it did.
