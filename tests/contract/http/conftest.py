@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from tests.contract.http.samples import made_ann
 from tests.served import Scim, Service, serving
 
 
@@ -32,3 +34,9 @@ def entra(service: Service) -> Scim:
 def strict(service: Service) -> Scim:
     """A caller of the tenant that wants everything checked."""
     return service.caller("strict")
+
+
+@pytest.fixture
+def ann(rfc: Scim) -> Any:
+    """A user with something to change, of tenant ``rfc``."""
+    return made_ann(rfc)
