@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from schemas.attributes import Attribute, ResourceType, Schema
 from schemas.errors import InvalidSyntax, InvalidValue
@@ -11,6 +11,8 @@ from schemas.formats import conform_simple
 from schemas.json_values import check_json, shown
 from schemas.resources import MAX_VALUES, Resource
 from schemas.rules import Rules
+
+_FEW: Final = 8
 
 _URN_PREFIXES = ("urn:", "http:", "https:")
 _EVERY_URN_LISTED = Rules(strict_extensions=True)
@@ -142,8 +144,12 @@ def check_primary(elements: Iterable[Mapping[str, object]], where: str) -> None:
 
 def distinct(elements: list[Any]) -> list[Any]:
     """Return the elements without exact repeats (RFC 7643 section 2.4), the first of each kept, in linear time."""
-    if len(elements) < 2:
-        return elements
+    if len(elements) <= _FEW:  # comparing a few costs less than hashing them
+        kept: list[Any] = []
+        for element in elements:
+            if element not in kept:
+                kept.append(element)
+        return kept
     seen: dict[object, Any] = {}
     for element in elements:
         seen.setdefault(frozenset(element.items()) if isinstance(element, dict) else element, element)
