@@ -93,7 +93,11 @@ def _connect(path: Path, mode: str, cache_kib: int) -> sqlite3.Connection:
         check_same_thread=False,  # each connection belongs to one thread, but closing may be another's
         cached_statements=_CACHED_STATEMENTS,
     )
-    database.execute(f"PRAGMA cache_size=-{cache_kib}")
+    try:
+        database.execute(f"PRAGMA cache_size=-{cache_kib}")
+    except sqlite3.Error:
+        database.close()
+        raise
     return database
 
 

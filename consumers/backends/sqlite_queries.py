@@ -50,45 +50,45 @@ Query = GetQuery | FindQuery | PageQuery | OutcomeQuery
 
 _GET: Final = """
 SELECT CAST(group_concat(q.key || char(31) || r.record, char(30)) AS BLOB)
-     FROM json_each(?1) q CROSS JOIN resource r
+     FROM json_each(:asked) q CROSS JOIN resource r
   ON r.tenant = q.value ->> 0 AND r.type = q.value ->> 1 AND r.id = q.value ->> 2 AND r.live
 """
 # A name has one holder, an index entry any number; no attribute is both.
 _FIND: Final = """
 SELECT
-  (SELECT CAST(group_concat(q.key || char(31) || r.record, char(30)) AS BLOB) FROM json_each(?1) q
+  (SELECT CAST(group_concat(q.key || char(31) || r.record, char(30)) AS BLOB) FROM json_each(:asked) q
      CROSS JOIN name n ON n.tenant = q.value ->> 0 AND n.attribute = q.value ->> 2 AND n.value = q.value ->> 3
      CROSS JOIN resource r ON r.ordinal = n.ordinal AND r.type = q.value ->> 1),
   (SELECT CAST(group_concat(q.key || char(31) || r.record, char(30)) AS BLOB)
-     FROM json_each(?1) q CROSS JOIN resource r ON r.ordinal IN (
+     FROM json_each(:asked) q CROSS JOIN resource r ON r.ordinal IN (
      SELECT ordinal FROM (
        SELECT ordinal, sum(size) OVER (ORDER BY ordinal) - size AS before FROM (
          SELECT e.ordinal, length(s.record) AS size FROM entry e CROSS JOIN resource s ON s.ordinal = e.ordinal
            WHERE e.tenant = q.value ->> 0 AND e.type = q.value ->> 1
-             AND e.attribute = q.value ->> 2 AND e.value = q.value ->> 3 ORDER BY e.ordinal LIMIT ?2)
-     ) WHERE before < ?3))
+             AND e.attribute = q.value ->> 2 AND e.value = q.value ->> 3 ORDER BY e.ordinal LIMIT :most)
+     ) WHERE before < :most_bytes))
 """
 # The block in which the page begins is found over the populations of the blocks, so at most 4,095 index entries
 # are skipped however far down the list the page is. It ends early where its records grow too large: their lengths
 # are summed up without reading them.
 _PAGE: Final = """
 WITH start AS (
-  SELECT block << 12 AS ordinal, ?3 - before AS skip FROM (
+  SELECT block << 12 AS ordinal, :offset - before AS skip FROM (
     SELECT block, live, sum(live) OVER (ORDER BY block) - live AS before FROM population
-      WHERE tenant = ?1 AND type = ?2 AND block >= 0
-  ) WHERE before + live > ?3 ORDER BY block LIMIT 1
+      WHERE tenant = :tenant AND type = :type AND block >= 0
+  ) WHERE before + live > :offset ORDER BY block LIMIT 1
 )
 SELECT
-  (SELECT live FROM population WHERE tenant = ?1 AND type = ?2 AND block = -1),
+  (SELECT live FROM population WHERE tenant = :tenant AND type = :type AND block = -1),
   (SELECT CAST(group_concat(record, char(30)) AS BLOB) FROM (
     SELECT r.record FROM (
       SELECT ordinal, sum(size) OVER (ORDER BY ordinal) - size AS before FROM (
         SELECT ordinal, length(record) AS size FROM resource INDEXED BY resource_in_order
-          WHERE tenant = ?1 AND type = ?2 AND live AND ordinal >= (SELECT ordinal FROM start)
-          ORDER BY ordinal LIMIT ?4 OFFSET (SELECT coalesce(max(skip), 0) FROM start)
+          WHERE tenant = :tenant AND type = :type AND live AND ordinal >= (SELECT ordinal FROM start)
+          ORDER BY ordinal LIMIT :limit OFFSET (SELECT coalesce(max(skip), 0) FROM start)
       )
     ) p CROSS JOIN resource r ON r.ordinal = p.ordinal
-      WHERE p.before < ?5 ORDER BY p.ordinal
+      WHERE p.before < :most_bytes ORDER BY p.ordinal
   ))
 """
 _OUTCOME: Final = "SELECT outcome FROM outcome WHERE tenant = ? AND txn = ? AND expires_at > ?"
@@ -100,13 +100,15 @@ def answer_all(database: sqlite3.Connection, queries: Sequence[Query]) -> list[A
     gets = [i for i, query in enumerate(queries) if isinstance(query, GetQuery)]
     finds = [i for i, query in enumerate(queries) if isinstance(query, FindQuery)]
     if gets:
-        row = database.execute(_GET, (asked([queries[i] for i in gets]),)).fetchone()
+        row = database.execute(_GET, {"asked": asked([queries[i] for i in gets])}).fetchone()
         for position, record in lines(row[0]):
             answers[gets[int(position)]] = record
     if finds:
         for i in finds:
             answers[i] = []
-        row = database.execute(_FIND, (asked([queries[i] for i in finds]), MOST_FOUND, MOST_BYTES)).fetchone()
+        row = database.execute(
+            _FIND, {"asked": asked([queries[i] for i in finds]), "most": MOST_FOUND, "most_bytes": MOST_BYTES}
+        ).fetchone()
         for found in row:
             for position, record in lines(found):
                 answers[finds[int(position)]].append(record)
@@ -121,5 +123,12 @@ def answer_all(database: sqlite3.Connection, queries: Sequence[Query]) -> list[A
 
 
 def _page(database: sqlite3.Connection, query: PageQuery) -> tuple[int, list[bytes]]:
-    total, records = database.execute(_PAGE, (*query, MOST_BYTES)).fetchone()
+    question = {
+        "tenant": query.tenant,
+        "type": query.resource_type,
+        "offset": query.offset,
+        "limit": query.limit,
+        "most_bytes": MOST_BYTES,
+    }
+    total, records = database.execute(_PAGE, question).fetchone()
     return total or 0, [] if records is None else records.split(RECORD_SEPARATOR)

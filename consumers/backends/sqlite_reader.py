@@ -85,13 +85,23 @@ class SqliteReader:
         try:
             answers = await self._thread.run(lambda database: answer_all(database, queries))
         except OperatorError as error:
-            for _, future in asked:
-                if not future.done():
-                    future.set_exception(error)
+            _fail(asked, error)
+        except Exception as error:  # noqa: BLE001 - what no query may raise, and its neighbours must not suffer for
+            if len(asked) == 1:
+                _fail(asked, error)
+            else:
+                for one in asked:
+                    await self._answer_together([one])
         else:
             for (_, future), answer in zip(asked, answers, strict=True):
                 if not future.done():
                     future.set_result(answer)
+
+
+def _fail(asked: list[tuple[Query, asyncio.Future[Any]]], error: Exception) -> None:
+    for _, future in asked:
+        if not future.done():
+            future.set_exception(error)
 
 
 def _image(record: bytes) -> ResourceImage:

@@ -32,25 +32,25 @@ _Holders = dict[tuple[str, Name], str | None]
 _VIEW: Final = """
 SELECT
   (SELECT CAST(group_concat(q.key || char(31) || r.live || char(31) || r.record, char(30)) AS BLOB)
-     FROM json_each(?1) q CROSS JOIN resource r
+     FROM json_each(:addresses) q CROSS JOIN resource r
      ON r.tenant = q.value ->> 0 AND r.type = q.value ->> 1 AND r.id = q.value ->> 2),
   (SELECT CAST(group_concat(q.key || char(31) || o.outcome, char(30)) AS BLOB)
-     FROM json_each(?2) q CROSS JOIN outcome o
-     ON o.tenant = q.value ->> 0 AND o.txn = q.value ->> 1 AND o.expires_at > ?5),
+     FROM json_each(:txns) q CROSS JOIN outcome o
+     ON o.tenant = q.value ->> 0 AND o.txn = q.value ->> 1 AND o.expires_at > :now),
   (SELECT CAST(group_concat(q.key || char(31) || o.outcome, char(30)) AS BLOB)
-     FROM json_each(?3) q CROSS JOIN outcome o INDEXED BY outcome_by_key
-     ON o.tenant = q.value ->> 0 AND o.key = q.value ->> 1 AND o.expires_at > ?5),
+     FROM json_each(:keys) q CROSS JOIN outcome o INDEXED BY outcome_by_key
+     ON o.tenant = q.value ->> 0 AND o.key = q.value ->> 1 AND o.expires_at > :now),
   (SELECT CAST(group_concat(q.key || char(31) || n.last, char(30)) AS BLOB)
-     FROM json_each(?4) q CROSS JOIN number n ON n.tenant = q.value),
+     FROM json_each(:tenants) q CROSS JOIN number n ON n.tenant = q.value),
   (SELECT CAST(group_concat(q.key || char(31) || r.id, char(30)) AS BLOB)
-     FROM json_each(?6) q
+     FROM json_each(:names) q
      CROSS JOIN name n ON n.tenant = q.value ->> 0 AND n.attribute = q.value ->> 1 AND n.value = q.value ->> 2
      CROSS JOIN resource r ON r.ordinal = n.ordinal)
 """
 
 _HOLDERS: Final = """
 SELECT CAST(group_concat(q.key || char(31) || r.id, char(30)) AS BLOB)
-  FROM json_each(?1) q
+  FROM json_each(:names) q
   CROSS JOIN name n ON n.tenant = q.value ->> 0 AND n.attribute = q.value ->> 1 AND n.value = q.value ->> 2
   CROSS JOIN resource r ON r.ordinal = n.ordinal
 """
@@ -59,8 +59,8 @@ SELECT CAST(group_concat(q.key || char(31) || r.id, char(30)) AS BLOB)
 _UNSEEN: Final = """
 SELECT o.outcome FROM name n
   CROSS JOIN resource r ON r.ordinal = n.ordinal
-  CROSS JOIN outcome o ON o.tenant = r.tenant AND o.txn = r.txn AND o.unseen = ?4
-  WHERE n.tenant = ?1 AND n.attribute = ?2 AND n.value = ?3
+  CROSS JOIN outcome o ON o.tenant = r.tenant AND o.txn = r.txn AND o.unseen = :unseen
+  WHERE n.tenant = :tenant AND n.attribute = :attribute AND n.value = :value
 """
 
 _NOTHING: Final = View()
@@ -130,9 +130,15 @@ class SqliteStore:
         )
         names = list(dict.fromkeys((command.tenant, name) for command in commands for name in wanted_names(command)))
         asking = [(tenant, *name) for tenant, name in names]
-        row = database.execute(
-            _VIEW, (asked(addresses), asked(txns), asked(keys), asked(tenants), self._now(), asked(asking))
-        ).fetchone()
+        question = {
+            "addresses": asked(addresses),
+            "txns": asked(txns),
+            "keys": asked(keys),
+            "tenants": asked(tenants),
+            "names": asked(asking),
+            "now": self._now(),
+        }
+        row = database.execute(_VIEW, question).fetchone()
         holders: _Holders = dict.fromkeys(names)
         holders.update((names[int(position)], holder.decode()) for position, holder in lines(row[4]))
         stored: dict[tuple[str, str, str], StoredResource | None] = {}
@@ -177,7 +183,8 @@ class SqliteStore:
 
     def _taken(self, database: sqlite3.Connection, claim: Claim, name: Name) -> Taken:
         """Return that the name is taken, with the answer of an identical create that never reached its caller (CP-30)."""
-        row = database.execute(_UNSEEN, (claim.tenant, *name, claim.unseen)).fetchone()
+        question = {"tenant": claim.tenant, "attribute": name[0], "value": name[1], "unseen": claim.unseen}
+        row = database.execute(_UNSEEN, question).fetchone()
         if row is None:
             return Taken(name)
         outcome = decode_outcome(row[0])
@@ -187,7 +194,7 @@ class SqliteStore:
 
 def _holders(database: sqlite3.Connection, names: Sequence[tuple[str, Name]]) -> _Holders:
     """Return who holds each name, None for nobody."""
-    row = database.execute(_HOLDERS, (asked([(tenant, *name) for tenant, name in names]),)).fetchone()
+    row = database.execute(_HOLDERS, {"names": asked([(tenant, *name) for tenant, name in names])}).fetchone()
     holders: _Holders = dict.fromkeys(names)
     holders.update((names[int(position)], holder.decode()) for position, holder in lines(row[0]))
     return holders

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 import subprocess
@@ -19,6 +20,7 @@ from consumers.backends.sqlite_reader import SqliteReader
 from consumers.backends.sqlite_store import SqliteStore
 from consumers.backends.sqlite_thread import DatabaseThread
 from consumers.errors import StoreUnavailable
+from schemas.records import ResourceImage
 from tests.contract.commands import create, name_of, replace
 from tests.contract.owner import Owner
 
@@ -116,6 +118,20 @@ async def test_a_failing_reader_fails_those_who_asked_and_works_again(tmp_path: 
             await broken.open()
         hidden.rename(path)
         assert await reader.get("acme", "User", command.resource_id) is not None
+
+
+async def test_a_query_that_cannot_be_asked_fails_alone(tmp_path: Path) -> None:
+    """A lone surrogate has no UTF-8; the reads beside it are answered."""
+    async with opened(tmp_path / "scimgw.db", Disk()) as (_, store, reader, _):
+        command = create()
+        await Owner(store).apply(command)
+        bad, good = await asyncio.gather(
+            reader.get("acme", "User", "\ud800"),
+            reader.get("acme", "User", command.resource_id),
+            return_exceptions=True,
+        )
+        assert isinstance(bad, UnicodeEncodeError)
+        assert isinstance(good, ResourceImage)
 
 
 # A limit on the size of a file strikes in the middle of writing, as a disk does; only a process of its own may have it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -22,7 +23,8 @@ def database(tmp_path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def plan(database: sqlite3.Connection, statement: str) -> list[str]:
-    parameters = ["[]"] * max(statement.count(f"?{n}") and n for n in range(1, 9)) or ["[]"] * statement.count("?")
+    named = re.findall(r":([a-z_]+)", statement)
+    parameters = dict.fromkeys(named, "[]") if named else ["[]"] * statement.count("?")
     return [row[3] for row in database.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)]
 
 
