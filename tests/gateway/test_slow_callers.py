@@ -7,7 +7,7 @@ import contextlib
 import json
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 from aiohttp import web
@@ -18,7 +18,7 @@ from tests.gateway.fronts import TOKEN, Ports, front_of, unused
 
 BODY_S = 0.4
 HEADERS_S = 0.6
-MARGIN_S = 4.0
+MARGIN_S = 20.0
 """What a busy machine may add; aiohttp's own patience would be minutes."""
 POST = (
     b"POST /scim/v2/Users HTTP/1.1\r\nHost: x\r\nContent-Type: application/scim+json\r\n"
@@ -34,9 +34,18 @@ class Server:
 
     running: web.AppRunner
     port: int
+    writers: list[asyncio.StreamWriter] = field(default_factory=list)
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return await asyncio.open_connection("127.0.0.1", self.port, limit=2**16)
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        self.writers.append(writer)
+        return reader, writer
+
+    async def leave(self) -> None:
+        for writer in self.writers:
+            writer.transport.abort()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
 
     @property
     def connections(self) -> int:
@@ -45,13 +54,17 @@ class Server:
 
 
 @contextlib.asynccontextmanager
-async def impatient(app: web.Application) -> AsyncIterator[Server]:
-    running = runner(app, 1.0, keep_alive_s=HEADERS_S)
+async def listening(
+    app: web.Application, *, drain_s: float = 1.0, stalled_s: float = HEADERS_S
+) -> AsyncIterator[Server]:
+    running = runner(app, drain_s, keep_alive_s=HEADERS_S)
     await running.setup()
-    server = await listen(running, "127.0.0.1", 0, stalled_s=HEADERS_S)
+    server = await listen(running, "127.0.0.1", 0, stalled_s=stalled_s)
+    gateway = Server(running, server.sockets[0].getsockname()[1])
     try:
-        yield Server(running, server.sockets[0].getsockname()[1])
+        yield gateway
     finally:
+        await gateway.leave()
         server.close()
         cut(running)
         await running.cleanup()
@@ -61,7 +74,7 @@ async def impatient(app: web.Application) -> AsyncIterator[Server]:
 async def server() -> AsyncIterator[Server]:
     """The gateway; nothing that these callers send reaches a back end."""
     front = front_of(Ports(unused), body_timeout_s=BODY_S)
-    async with impatient(main_app(front)) as running:
+    async with listening(main_app(front)) as running:
         yield running
     front.passwords.close()
 
@@ -84,14 +97,13 @@ async def dribbling(writer: asyncio.StreamWriter, piece: bytes) -> AsyncIterator
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
-        writer.close()
 
 
 async def rest(reader: asyncio.StreamReader) -> bytes:
     """Return what comes until the server closes."""
     received = b""
     with contextlib.suppress(ConnectionError):
-        async with asyncio.timeout(BODY_S + HEADERS_S + MARGIN_S + 10):
+        async with asyncio.timeout(BODY_S + HEADERS_S + MARGIN_S):
             while piece := await reader.read(2**16):
                 received += piece
     return received
@@ -127,7 +139,6 @@ async def test_half_a_body_is_408(server: Server, begun: bytes) -> None:
     reader, writer = await server.connect()
     writer.write(POST + begun)
     await timed_out(reader)
-    writer.close()
 
 
 async def test_a_body_that_dribbles_is_408_all_the_same(server: Server) -> None:
@@ -148,7 +159,6 @@ async def test_a_chunk_that_turns_out_to_be_none_is_no_5xx(server: Server) -> No
     writer.write(b"zz\r\n")
     head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), BODY_S + MARGIN_S)
     assert head[9:12] in {b"400", b"408"}, head
-    writer.close()
 
 
 async def test_a_caller_who_leaves_in_the_middle_of_a_body_is_no_defect(
@@ -173,7 +183,6 @@ async def test_half_of_the_headers_are_waited_for_as_long_as_a_connection_may_be
     began = time.monotonic()
     assert await rest(reader) == b""
     assert HEADERS_S / 2 <= time.monotonic() - began <= HEADERS_S + MARGIN_S
-    writer.close()
 
 
 async def test_headers_that_dribble_gain_no_time(server: Server) -> None:
@@ -202,30 +211,25 @@ async def test_an_idle_connection_is_closed(server: Server) -> None:
     writer.write(PROBE)
     answer = await rest(reader)
     assert answer.startswith(b"HTTP/1.1 200 ")
-    writer.close()
 
 
 async def test_who_has_no_token_is_not_waited_for(server: Server) -> None:
+    """401, and not 408 after a while."""
     reader, writer = await server.connect()
-    began = time.monotonic()
     writer.write(POST.replace(TOKEN.encode(), b"wrong") + b"Content-Length: 100000\r\n\r\n")
     head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), MARGIN_S)
     assert head.startswith(b"HTTP/1.1 401 ")
-    assert time.monotonic() - began < BODY_S
-    writer.close()
 
 
-@pytest.fixture
-async def generous() -> AsyncIterator[Server]:
-    """A server whose answers are larger than any buffer of a socket."""
+def generous() -> web.Application:
+    """Return an application whose answers are larger than any buffer of a socket."""
 
     async def large(_request: web.Request) -> web.StreamResponse:
         return web.Response(body=bytes(LARGE))
 
     app = web.Application()
     app.router.add_get("/", large)
-    async with impatient(app) as running:
-        yield running
+    return app
 
 
 async def until_none(server: Server, limit_s: float) -> float:
@@ -237,35 +241,34 @@ async def until_none(server: Server, limit_s: float) -> float:
     return time.monotonic() - began
 
 
-async def test_an_answer_that_nobody_reads_is_given_up(generous: Server) -> None:
-    readers = [await generous.connect() for _ in range(3)]
-    for _, writer in readers:
+async def test_an_answer_that_nobody_reads_is_given_up() -> None:
+    async with listening(generous()) as server:
+        for _ in range(3):
+            _, writer = await server.connect()
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await asyncio.sleep(0.2)
+        assert server.connections == 3
+        await until_none(server, HEADERS_S + 2 * MARGIN_S)
+
+
+async def test_an_answer_that_is_read_slowly_arrives_whole() -> None:
+    async with listening(generous()) as server:
+        reader, writer = await server.connect()
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        received = 0
+        while piece := await reader.read(2**20):
+            received += len(piece)
+            if received < LARGE // 4:
+                await asyncio.sleep(HEADERS_S / 20)
+        assert received > LARGE
+
+
+async def test_a_stop_does_not_wait_for_who_reads_nothing() -> None:
+    async with listening(generous(), drain_s=10 * MARGIN_S, stalled_s=10 * MARGIN_S) as server:
+        _, writer = await server.connect()
         writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-    await asyncio.sleep(0.2)
-    assert generous.connections == 3
-    await until_none(generous, HEADERS_S + 2 * MARGIN_S)
-    for _, writer in readers:
-        writer.close()
-
-
-async def test_an_answer_that_is_read_slowly_arrives_whole(generous: Server) -> None:
-    reader, writer = await generous.connect()
-    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-    received = 0
-    while piece := await reader.read(2**20):
-        received += len(piece)
-        if received < LARGE // 4:
-            await asyncio.sleep(HEADERS_S / 20)
-    assert received > LARGE
-    writer.close()
-
-
-async def test_a_stop_does_not_wait_for_who_reads_nothing(generous: Server) -> None:
-    _, writer = await generous.connect()
-    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-    await asyncio.sleep(0.1)
-    began = time.monotonic()
-    asyncio.get_running_loop().call_later(0.1, cut, generous.running)
-    await generous.running.cleanup()
-    assert time.monotonic() - began < HEADERS_S
-    writer.close()
+        await asyncio.sleep(0.1)
+        began = time.monotonic()
+        asyncio.get_running_loop().call_later(0.1, cut, server.running)
+        await server.running.cleanup()
+        assert time.monotonic() - began < MARGIN_S
