@@ -83,8 +83,8 @@ def bystander(service: Service) -> tuple[Caller, str]:
 
 
 @pytest.fixture(autouse=True)
-def unharmed(bystander: tuple[Caller, str], watch: Watch) -> Iterator[None]:
-    """After each attack others are served as before, memory is within its bound and no defect was logged."""
+def unharmed(service: Service, bystander: tuple[Caller, str], watch: Watch) -> Iterator[None]:
+    """After each attack others are served as before, memory is within its bound, no defect and no token was logged."""
     yield
     caller, resource_id = bystander
     began = time.monotonic()
@@ -95,3 +95,4 @@ def unharmed(bystander: tuple[Caller, str], watch: Watch) -> Iterator[None]:
     assert watch.resident() < MOST_RESIDENT
     logged = watch.logged()
     assert DEFECTS.search(logged) is None, logged
+    assert not [name for name, token in service.tokens.items() if token in logged]
