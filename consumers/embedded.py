@@ -16,7 +16,8 @@ from consumers.submission import Busy, OutcomeUnknown
 from schemas.commands import ChangeCommand, decode_command, encode_command
 
 MOST_PENDING: Final = 4096
-"""How many commands may wait; more are refused as busy (INV-19)."""
+MOST_PENDING_BYTES: Final = 64 * 1024 * 1024
+"""How many commands may wait, and how much they may come to; more are refused as busy (INV-19)."""
 SWEEP_S: Final = 0.05
 
 
@@ -34,15 +35,18 @@ class LocalCommands:
         mark_unseen: Callable[[str, str], None],
         *,
         most_pending: int = MOST_PENDING,
+        most_bytes: int = MOST_PENDING_BYTES,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._metrics = metrics
         self._mark_unseen = mark_unseen
         self._most_pending = most_pending
+        self._most_bytes = most_bytes
         self._clock = clock
         self._queue: deque[ChangeCommand] = deque()
-        self._queued: dict[str, str] = {}
-        """The tenant of each queued command, by txn."""
+        self._queued: dict[str, tuple[str, int]] = {}
+        """Tenant and size of each queued command, by txn."""
+        self._bytes = 0
         self._callers: dict[str, tuple[asyncio.Future[Reply], float]] = {}
         """Who waits for each txn, and until when, in seconds since 1970."""
         self._arrived = asyncio.Event()
@@ -50,12 +54,14 @@ class LocalCommands:
 
     async def submit(self, command: ChangeCommand) -> Reply:
         """See ``consumers.ports.Submitter.submit``."""
-        if len(self._queue) >= self._most_pending:
+        value = encode_command(command)
+        if len(self._queue) >= self._most_pending or self._bytes + len(value) > self._most_bytes:
             self._metrics.shed.inc()
             raise Busy(command.txn)
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._queue.append(decode_command(encode_command(command)))
-        self._queued[command.txn] = command.tenant
+        self._queue.append(decode_command(value))
+        self._queued[command.txn] = command.tenant, len(value)
+        self._bytes += len(value)
         self._callers[command.txn] = future, (command.accepted_at + command.budget) / 1000
         self._arrived.set()
         # A caller that goes away cancels the future, not the command, which is on its way.
@@ -67,7 +73,7 @@ class LocalCommands:
 
     def is_pending(self, tenant: str, txn: str) -> bool:
         """See ``consumers.ports.Submitter.is_pending``."""
-        return self._queued.get(txn) == tenant
+        return txn in self._queued and self._queued[txn][0] == tenant
 
     def mark_unseen(self, tenant: str, unseen: str) -> None:
         """See ``consumers.ports.Submitter.mark_unseen``."""
@@ -83,7 +89,8 @@ class LocalCommands:
     def answer(self, command: ChangeCommand, answer: Answer) -> None:
         """See ``consumers.apply.CommandSource.answer``."""
         self._queue.popleft()
-        self._queued.pop(command.txn, None)
+        _, size = self._queued.pop(command.txn)
+        self._bytes -= size
         future, _ = self._callers.pop(command.txn, (None, 0.0))
         if future is None or future.done():
             return

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from aiohttp import HttpVersion11, web
 
-from gateway.front import FRONT
-from schemas.errors import InvalidSyntax, NotAcceptable, RequestTimeout, TooLarge, UnsupportedMediaType
+from gateway.front import FRONT, Front
+from schemas.errors import InvalidSyntax, NotAcceptable, RequestTimeout, TooLarge, Unavailable, UnsupportedMediaType
 
 SCIM_JSON: Final = "application/scim+json"
 JSON: Final = "application/json"
+MOST_ARRIVING_BYTES: Final = 64 * 1024 * 1024
+"""How much all bodies that are still arriving may come to (INV-19)."""
 _PLAIN: Final = frozenset({SCIM_JSON, JSON, f"{SCIM_JSON}; charset=utf-8", f"{JSON}; charset=utf-8"})
 """What almost every client sends, so that almost no header has to be parsed."""
 _WINDOWS: Final = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
@@ -52,8 +56,9 @@ async def _received(request: web.Request) -> bytes:
     try:
         if request.content.is_eof():
             return await request.read()
-        async with asyncio.timeout(front.body_timeout_s):
-            return await request.read()
+        with _room(front, request.content_length or front.max_body):
+            async with asyncio.timeout(front.body_timeout_s):
+                return await request.read()
     except web.HTTPRequestEntityTooLarge:
         raise TooLarge(f"the body exceeds {front.max_body} bytes") from None
     except TimeoutError:
@@ -61,6 +66,18 @@ async def _received(request: web.Request) -> bytes:
     except (ConnectionError, web.RequestPayloadError):
         # The client went away or broke its own framing; a defect of this server would be another exception.
         raise InvalidSyntax("the body breaks off before its end") from None
+
+
+@contextmanager
+def _room(front: Front, size: int) -> Iterator[None]:
+    """Hold room for a body that is still to come; raises Unavailable when all bodies together would take too much."""
+    if front.arriving_bytes + size > MOST_ARRIVING_BYTES:
+        raise Unavailable("too many large bodies are arriving at once; nothing was accepted, send it again")
+    front.arriving_bytes += size
+    try:
+        yield
+    finally:
+        front.arriving_bytes -= size
 
 
 def _decompressed(body: bytes, window: int, limit: int) -> bytes:

@@ -38,6 +38,8 @@ class Front:
     max_body: int = 1024 * 1024
     body_timeout_s: float = 30.0
     draining: bool = False
+    arriving_bytes: int = 0
+    """What the bodies that are arriving will come to, in bytes."""
     answered: int = 0
     """Requests answered so far; every so manieth is logged."""
     problems: dict[str, str] = field(default_factory=dict)

@@ -13,7 +13,7 @@ from consumers.embedded import LocalCommands
 from consumers.metrics import Metrics
 from consumers.ports import Reader, Reply
 from consumers.submission import Busy, Failed, OutcomeUnknown
-from schemas.commands import ChangeCommand
+from schemas.commands import ChangeCommand, encode_command
 from schemas.outcomes import Outcome
 from tests.consumers.faults import FaultyStore
 from tests.contract import commands
@@ -93,6 +93,20 @@ async def test_INV19_a_full_queue_is_busy_and_accepts_nothing() -> None:
     local.answer(accepted[0], an_outcome(accepted[0].txn))
     (again,) = await submitted(local, late)
     assert local.is_pending("acme", late.txn), "what was answered makes room"
+    for task in (*tasks, again):
+        task.cancel()
+
+
+async def test_INV19_what_waits_is_bounded_in_bytes_too() -> None:
+    first, second = commands.create(), commands.create()
+    size = len(encode_command(first))
+    local = LocalCommands(Metrics(), lambda tenant, unseen: None, most_bytes=size * 3 // 2)
+    tasks = await submitted(local, first)
+    with pytest.raises(Busy):
+        await local.submit(second)
+    local.answer(first, an_outcome(first.txn))
+    (again,) = await submitted(local, second)
+    assert local.is_pending("acme", second.txn), "what was answered makes room"
     for task in (*tasks, again):
         task.cancel()
 

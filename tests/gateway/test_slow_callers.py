@@ -13,6 +13,7 @@ import pytest
 from aiohttp import web
 
 from gateway.app import main_app
+from gateway.bodies import MOST_ARRIVING_BYTES
 from gateway.listening import cut, listen, runner
 from tests.gateway.fronts import TOKEN, Ports, front_of, unused
 
@@ -150,6 +151,23 @@ async def test_a_body_that_dribbles_is_408_all_the_same(server: Server) -> None:
     writer.write(POST + b"Transfer-Encoding: chunked\r\n\r\n")
     async with dribbling(writer, b"1\r\n \r\n"):
         await timed_out(reader)
+
+
+async def test_INV19_bodies_that_arrive_together_have_bounded_room(server: Server) -> None:
+    promised = POST + b"Content-Length: 1048576\r\n\r\n"
+    slow = [await server.connect() for _ in range(MOST_ARRIVING_BYTES // 1048576)]
+    for _, writer in slow:
+        writer.write(promised)
+    await asyncio.sleep(0.2)
+    reader, writer = await server.connect()
+    writer.write(promised)
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), BODY_S)
+    assert head.startswith(b"HTTP/1.1 503 "), head
+    assert b"Retry-After: " in head
+    await timed_out(slow[-1][0])
+    reader, writer = await server.connect()
+    writer.write(promised)
+    await timed_out(reader)  # there is room again, so this one is waited for
 
 
 async def test_a_chunk_that_turns_out_to_be_none_is_no_5xx(server: Server) -> None:
