@@ -322,7 +322,7 @@ class _Parser:
         if not is_name(token.text):
             self._refuse("a sub-attribute is due", token)
         scope = self._scope
-        if scope is not None and scope.type not in {"complex", "any"} and token.text.lower() == "value":
+        if scope is not None and scope.type != "complex" and token.text.lower() == "value":
             # The values of a simple multi-valued attribute are named as RFC 7643 section 2.4 names those of a complex one.
             return Target(None, "value", None, replace(scope, name="value"))
         sub = sub_attribute(scope, token.text)
@@ -350,10 +350,8 @@ class _Parser:
         return self._tokens[self._next]
 
     def _take(self) -> Token:
-        token = self._tokens[self._next]
-        if token.kind != "end":
-            self._next += 1
-        return token
+        self._next += 1
+        return self._tokens[self._next - 1]
 
     def _open(self) -> None:
         self._take()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.moments import moment
@@ -54,12 +54,14 @@ def test_A8_another_text_is_no_dateTime(text: str) -> None:
     assert moment(text) is None
 
 
+@settings(deadline=None)
 @given(st.datetimes(), st.integers(-14 * 60, 14 * 60))
 def test_every_datetime_is_read_as_it_was_written(value: datetime, minutes: int) -> None:
     zoned = value.replace(tzinfo=timezone(timedelta(minutes=minutes)))
     assert moment(zoned.isoformat()) == zoned
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_no_text_breaks_it(text: str) -> None:
     assert moment(text) is None or isinstance(moment(text), datetime)

@@ -628,6 +628,8 @@ def test_attributes_of_an_unknown_extension_are_json() -> None:
 
     assert after(("add", f"{_X}:list", 2))["List"] == [1, {"k": "v"}, 2]
     assert after(("add", f"{_X}:list", [True, 1, 1.0, {"k": "v"}]))["List"] == [1, {"k": "v"}, True, 1.0]
+    twice = _patched(_user(), ("add", f"{_X}:list", [{"a": 1, "b": 2}]), ("add", f"{_X}:list", [{"b": 2, "a": 1}]))
+    assert twice[_X] == {"list": [{"a": 1, "b": 2}]}
     assert after(("replace", f"{_X}:list", [2]))["List"] == [2]
     assert after(("add", f"{_X}:obj", {"j": 2}))["obj"] == {"k": 1, "j": 2}
     assert after(("replace", f"{_X}:obj", {"j": 2}))["obj"] == {"k": 1, "j": 2}
@@ -700,6 +702,9 @@ def test_a_path_that_is_the_urn_of_an_unknown_extension_in_use_means_all_of_it()
     resource = _user(**{urn: {"a": 1}})
     assert _patched(resource, ("remove", urn.upper())) == _user()
     assert _changes(resource, ("replace", urn, {"b": 2})) == {urn: {"a": 1, "b": 2}}
+    many = _user(**{urn: {"a": [1]}})
+    assert _changes(many, ("add", urn, {"a": [2]})) == {urn: {"a": [1, 2]}}
+    assert _changes(many, ("replace", urn, {"a": [2]})) == {urn: {"a": [2]}}
     added = _patched(resource, ("replace", urn, "text"))
     assert added[urn] == {"a": 1}
     assert added["urn:x:2.0"] == {"User": "text"}

@@ -140,7 +140,7 @@ def _reference(resource: dict[str, Any], steps: list[Step], rules: Rules) -> dic
         return str(refused)
 
 
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 @given(_RESOURCES, st.lists(_STEPS, min_size=1, max_size=5), st.booleans())
 @example(
     _listed({"displayName": "a", "doors": [{"name": "a", "primary": True}]}),
@@ -156,6 +156,7 @@ def test_L3_the_engine_does_what_the_naive_reference_does(
     assert resource == before
 
 
+@settings(deadline=None)
 @given(_RESOURCES, st.lists(_STEPS, min_size=1, max_size=3))
 def test_L3_what_comes_out_is_complete_and_has_nothing_empty(resource: dict[str, Any], steps: list[Step]) -> None:
     result = _engine(resource, steps, Rules(replace_as_add=True))
@@ -165,6 +166,7 @@ def test_L3_what_comes_out_is_complete_and_has_nothing_empty(resource: dict[str,
         assert {name for name in result if ":" in name} <= set(result["schemas"])
 
 
+@settings(deadline=None)
 @given(_RESOURCES, st.lists(_STEPS, min_size=1, max_size=3))
 def test_the_operations_as_they_stand_in_the_event_do_the_same_under_the_strict_profile(
     resource: dict[str, Any], steps: list[Step]
@@ -181,6 +183,7 @@ def test_the_operations_as_they_stand_in_the_event_do_the_same_under_the_strict_
         assert apply_patch(again.operations, resource, GROUP, Rules()) == after
 
 
+@settings(deadline=None)
 @given(_RESOURCES, _STEPS.filter(lambda step: step.verb != "add"))
 def test_L4_a_replace_or_removal_done_twice_is_done_once(resource: dict[str, Any], step: Step) -> None:
     once = _engine(resource, [step], Rules(replace_as_add=True))

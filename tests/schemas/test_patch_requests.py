@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas import urns
@@ -570,6 +570,7 @@ _OPERATIONS = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(_OPERATIONS | _JSON, max_size=4), st.sampled_from(sorted(PROFILES)))
 def test_any_body_is_refused_or_comes_out_in_a_form_that_the_strict_profile_leaves_as_it_is(
     operations: list[Any], profile: str
