@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import shutil
+import signal
 import statistics
 import sys
 import tempfile
@@ -28,6 +29,8 @@ RESULTS = HERE / "results"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the bench; 0 when every floor holds, 1 when not, 2 for wrong usage, 130 when interrupted."""
     parsed = _parser().parse_args(arguments)
+    # A SIGTERM unwinds too, so that no server stays behind.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         find_wrk()
         chosen = _chosen(TABLES["embedded"], parsed.rows)
@@ -39,6 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("bench: interrupted", file=sys.stderr)
         return 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
     made = _report(rows, parsed)
     print(report.encode(made).decode() if parsed.json else report.table(made))
     if parsed.name or not parsed.quick:
@@ -75,8 +80,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _whole(text: str) -> int:
     value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("at least 1")
+    if not 1 <= value <= 99:
+        raise argparse.ArgumentTypeError("1 to 99")
     return value
 
 

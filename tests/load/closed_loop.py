@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import AbstractContextManager, nullcontext
 
 import msgspec
@@ -82,9 +83,9 @@ def measure(
     load_average = os.getloadavg()[0]
     shown = _answers_shown(running)
     with around or nullcontext():
-        meter, busy = CpuMeter(running.watched), busy_seconds()
+        meter, busy = CpuMeter(running.watched), busy_seconds() - time.process_time()
         result = run(load, running.port, seconds, arguments(running, tag))
-        used, busy = meter.used(), busy_seconds() - busy
+        used, busy = meter.used(), busy_seconds() - time.process_time() - busy
     counted.add(load, result)
     shown = _answers_shown(running) - shown
     # With GETs beside the load the server has answered more than wrk counted.

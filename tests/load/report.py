@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -12,6 +13,10 @@ from tests.load.machine import Machine
 from tests.load.measures import Measured, RowResult, Run
 
 _HEADINGS = ("row", "figure", "median", "least to most", "floor", "", "rate/s", "p50 ms", "p99 ms")
+
+
+OTHERS_LIMIT: Final = 0.3
+"""Cores; with more of them busy for somebody else a run says little about us."""
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -107,12 +112,21 @@ def _aligned(lines: Sequence[tuple[str, ...]]) -> list[str]:
 
 def _ground(report: Report) -> list[str]:
     machine = report.machine
+    runs = [run for row in report.rows for run in row.runs]
+    disturbed = sum(run.others > OTHERS_LIMIT for run in runs)
     return [
         f"{machine.processor}, {machine.cores} cores with everything on them, {machine.memory_gib} GiB, {machine.system}; "
         f"4 KiB fdatasync {number(report.fsync_ms)} ms",
         f"Python {machine.python}, uvloop {'used' if report.uvloop else 'not used'}, commit {machine.commit}, {report.date}",
         "µs: CPU a request, wrk in a column of its own. MiB: most resident. others: cores kept busy by anything else. "
         "All of these are those of the run with the median rate.",
+        *(
+            [
+                f"DISTURBED: in {disturbed} of {len(runs)} runs others kept more than {OTHERS_LIMIT} cores busy; measure again"
+            ]
+            if disturbed
+            else []
+        ),
     ]
 
 

@@ -35,7 +35,7 @@ def _run(deployment: Deployment, budget: Budget, title: str, step: str, part: st
     large = part == "large"
     with deployment.running(budget.large if large else budget.small, keep=large) as running:
         counted = closed_loop.Counted(running)
-        closed_loop.warm_up(running, LOAD, counted, f"{part[:1]}warm{number}", budget.warm_up_s / 2)
-        run = closed_loop.measure(running, LOAD, counted, f"{part[:1]}runs{number}", seconds, part=part)
+        closed_loop.warm_up(running, LOAD, counted, f"{part[:1]}w{number:04d}", budget.warm_up_s / 2)
+        run = closed_loop.measure(running, LOAD, counted, f"{part[:1]}r{number:04d}", seconds, part=part)
         counted.check()
     return run

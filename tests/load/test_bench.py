@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -59,3 +64,26 @@ def test_the_hash_floor_is_measured() -> None:
 def test_results_that_are_kept_name_no_path_of_the_machine() -> None:
     for result in (ROOT / "tests" / "load" / "results").glob("*.json"):
         assert str(ROOT) not in result.read_text()
+
+
+@pytest.mark.skipif(shutil.which("wrk") is None and not os.environ.get("CI"), reason="wrk is not installed")
+def test_a_sigterm_stops_the_server_before_the_bench_ends(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.load.bench", "--rows", "get", "--runs", "1", "--data", str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as bench:
+        server = _pid_below(bench.pid)
+        bench.terminate()
+        assert bench.wait(30) == 130
+    assert not Path(f"/proc/{server}").exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def _pid_below(pid: int) -> int:
+    """Return the server that the bench starts."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        for child in children:
+            if b"gateway.cli" in Path(f"/proc/{child}/cmdline").read_bytes():
+                return int(child)
+        time.sleep(0.05)
+    raise AssertionError("the bench started no server")

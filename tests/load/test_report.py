@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.load.machine import Machine
@@ -38,6 +39,13 @@ def test_a_row_that_failed_says_why_and_on_what_all_was_measured() -> None:
     assert "FAILED list page: 3 timeouts" in text
     assert "AMD EPYC, 2 cores" in text
     assert "commit abcdef" in text
+
+
+def test_runs_beside_which_the_machine_did_other_work_are_said_to_be_disturbed() -> None:
+    assert "DISTURBED" not in table(REPORT)
+    disturbed = [msgspec.structs.replace(run, others=0.9) for run in RUNS[:2]]
+    row = msgspec.structs.replace(ROWS[0], runs=(*disturbed, RUNS[2]))
+    assert "DISTURBED: in 2 of 3 runs" in table(msgspec.structs.replace(REPORT, rows=(row,)))
 
 
 def test_a_table_without_any_run_is_a_table_still() -> None:
