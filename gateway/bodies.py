@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final
 
 from aiohttp import HttpVersion11, web
@@ -17,6 +15,8 @@ SCIM_JSON: Final = "application/scim+json"
 JSON: Final = "application/json"
 MOST_ARRIVING_BYTES: Final = 64 * 1024 * 1024
 """How much all bodies that are still arriving may come to (INV-19)."""
+SMALL_BODY: Final = 16 * 1024
+"""Bodies up to this size are always taken: as many as there are connections come to no more than the large ones."""
 _PLAIN: Final = frozenset({SCIM_JSON, JSON, f"{SCIM_JSON}; charset=utf-8", f"{JSON}; charset=utf-8"})
 """What almost every client sends, so that almost no header has to be parsed."""
 _WINDOWS: Final = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
@@ -56,9 +56,8 @@ async def _received(request: web.Request) -> bytes:
     try:
         if request.content.is_eof():
             return await request.read()
-        with _room(front, request.content_length or front.max_body):
-            async with asyncio.timeout(front.body_timeout_s):
-                return await request.read()
+        async with asyncio.timeout(front.body_timeout_s):
+            return await _arriving(request, front)
     except web.HTTPRequestEntityTooLarge:
         raise TooLarge(f"the body exceeds {front.max_body} bytes") from None
     except TimeoutError:
@@ -68,16 +67,23 @@ async def _received(request: web.Request) -> bytes:
         raise InvalidSyntax("the body breaks off before its end") from None
 
 
-@contextmanager
-def _room(front: Front, size: int) -> Iterator[None]:
-    """Hold room for a body that is still to come; raises Unavailable when all bodies together would take too much."""
-    if front.arriving_bytes + size > MOST_ARRIVING_BYTES:
-        raise Unavailable("too many large bodies are arriving at once; nothing was accepted, send it again")
-    front.arriving_bytes += size
+async def _arriving(request: web.Request, front: Front) -> bytes:
+    """Return a body that is still to come; raises Unavailable when all of these together have become too much.
+
+    What has arrived counts, not what is promised: a few callers who promise and send nothing would keep all others out.
+    """
+    body = bytearray()
     try:
-        yield
+        async for piece in request.content.iter_any():
+            body += piece
+            front.arriving_bytes += len(piece)
+            if len(body) > front.max_body:
+                raise TooLarge(f"the body exceeds {front.max_body} bytes")
+            if len(body) > SMALL_BODY and front.arriving_bytes > MOST_ARRIVING_BYTES:
+                raise Unavailable("too many large bodies are arriving at once; nothing was accepted, send it again")
+        return bytes(body)
     finally:
-        front.arriving_bytes -= size
+        front.arriving_bytes -= len(body)
 
 
 def _decompressed(body: bytes, window: int, limit: int) -> bytes:

@@ -39,7 +39,7 @@ class Front:
     body_timeout_s: float = 30.0
     draining: bool = False
     arriving_bytes: int = 0
-    """What the bodies that are arriving will come to, in bytes."""
+    """What has come of the bodies that are still arriving, in bytes."""
     answered: int = 0
     """Requests answered so far; every so manieth is logged."""
     problems: dict[str, str] = field(default_factory=dict)

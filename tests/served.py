@@ -263,7 +263,7 @@ class Embedded(Service):
 
     def events(self, tenant: str) -> list[dict[str, Any]]:
         printed = self.command("events", "--meta", "--tenant", tenant)
-        return [json_text.loads(line) for line in printed.splitlines()]
+        return [json_text.loads(line) for line in printed.split("\n")[:-1]]
 
     def command(self, *arguments: str) -> str:
         """Run ``scimgw`` on the same data and return what it prints."""

@@ -153,21 +153,42 @@ async def test_a_body_that_dribbles_is_408_all_the_same(server: Server) -> None:
         await timed_out(reader)
 
 
-async def test_INV19_bodies_that_arrive_together_have_bounded_room(server: Server) -> None:
-    promised = POST + b"Content-Length: 1048576\r\n\r\n"
-    slow = [await server.connect() for _ in range(MOST_ARRIVING_BYTES // 1048576)]
-    for _, writer in slow:
-        writer.write(promised)
-    await asyncio.sleep(0.2)
+async def test_INV19_bodies_that_arrive_together_have_bounded_room() -> None:
+    almost = POST + b"Content-Length: 1048576\r\n\r\n" + bytes(1048575)
+    front = front_of(Ports(unused), body_timeout_s=MARGIN_S)
+    async with listening(main_app(front)) as server:
+        for _ in range(MOST_ARRIVING_BYTES // 1048576):
+            _, writer = await server.connect()
+            writer.write(almost)
+            await writer.drain()
+        reader, writer = await server.connect()
+        writer.write(almost)
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), MARGIN_S)
+        assert head.startswith(b"HTTP/1.1 503 "), head
+        assert b"Retry-After: " in head
+        assert await refused_as_no_object(server, 100), "small ones pass"
+        await server.leave()
+        while front.arriving_bytes:
+            await asyncio.sleep(0.05)
+        assert await refused_as_no_object(server, 1_000_000), "there is room again"
+    front.passwords.close()
+
+
+async def refused_as_no_object(server: Server, length: int) -> bool:
+    """Tell whether a body that comes later than its headers is read to its end."""
     reader, writer = await server.connect()
-    writer.write(promised)
-    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), BODY_S)
-    assert head.startswith(b"HTTP/1.1 503 "), head
-    assert b"Retry-After: " in head
-    await timed_out(slow[-1][0])
-    reader, writer = await server.connect()
-    writer.write(promised)
-    await timed_out(reader)  # there is room again, so this one is waited for
+    writer.write(POST + b"Content-Length: %d\r\n\r\n" % length)
+    await asyncio.sleep(0.05)
+    writer.write(b"[" + b" " * (length - 2) + b"]")
+    return (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), MARGIN_S)).startswith(b"HTTP/1.1 400 ")
+
+
+async def test_bodies_that_are_promised_and_do_not_come_take_no_room(server: Server) -> None:
+    for framing in (b"Content-Length: 1048576\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n"):
+        for _ in range(2 * MOST_ARRIVING_BYTES // 1048576):
+            _, writer = await server.connect()
+            writer.write(POST + framing)
+    assert await refused_as_no_object(server, 100_000)
 
 
 async def test_a_chunk_that_turns_out_to_be_none_is_no_5xx(server: Server) -> None:

@@ -231,7 +231,7 @@ def test_a_filter_that_is_wrong_or_too_much_is_invalidFilter(hostile: Caller, to
 )
 @pytest.mark.parametrize("name", ["userName", "externalId", "id"])
 def test_a_value_that_nobody_has_is_not_found(hostile: Caller, name: str, value: str) -> None:
-    answer = hostile.find(f"filter={name}+eq+%22{value}%22")
+    answer = hostile.find(f"filter={name}+eq+%22nobody-{value}%22")
     assert answer.status == 200, answer.body
     assert answer.json()["totalResults"] == 0
 
