@@ -30,15 +30,20 @@ def password_runs(deployment: Deployment, budget: Budget, title: str) -> Sequenc
             ids = [identifier for identifier, _ in population.read_file(running.population_file)]
             counted = closed_loop.Counted(running)
             closed_loop.warm_up(running, LOAD, counted, f"warm{number:02d}", budget.warm_up_s / 2)
-            hashes = hashes_a_second(usable_cores(), budget.seconds / 4)
+            hashes = hashes_a_second(usable_cores(), _hashing_s(budget))
             alone = _gets_alone(running, ids, budget.seconds / 2)
             probe = Probe(running.port, running.token, ids, GETS_A_SECOND)
             run = closed_loop.measure(running, LOAD, counted, f"runs{number:02d}", budget.seconds, around=probe)
             counted.check()
             # Before and after: a machine that changes its pace in between must not make the share look better.
-            hashes = (hashes + hashes_a_second(usable_cores(), budget.seconds / 4)) / 2
+            hashes = (hashes + hashes_a_second(usable_cores(), _hashing_s(budget))) / 2
         made.append(closed_loop.with_more(run, _beside(run, hashes, alone, probe.result())))
     return made
+
+
+def _hashing_s(budget: Budget) -> float:
+    """Return how long the hash floor is measured, each time: never so short that single hashes tell."""
+    return max(2.0, budget.seconds / 4)
 
 
 def _gets_alone(running: Running, ids: Sequence[str], seconds: float) -> Probed:
@@ -64,17 +69,18 @@ def _beside(run: Run, hashes: float, alone: Probed, under_load: Probed) -> dict[
 def hashes_a_second(threads: int, seconds: float) -> float:
     """Return how many argon2id hashes at OWASP's settings (19 MiB, 2 passes) bare threads make a second."""
     hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1, type=Type.ID)
-    done = [0] * threads
-    started = time.perf_counter()
+    rates = [0.0] * threads
 
     def hash_on(thread: int) -> None:
-        while time.perf_counter() - started < seconds:
+        done, started = 0, time.perf_counter()
+        while (taken := time.perf_counter() - started) < seconds or not done:
             hasher.hash("correct-horse-battery-9")
-            done[thread] += 1
+            done += 1
+        rates[thread] = done / taken
 
     running = [threading.Thread(target=hash_on, args=(thread,), name=f"hash-{thread}") for thread in range(threads)]
     for each in running:
         each.start()
     for each in running:
         each.join()
-    return sum(done) / (time.perf_counter() - started)
+    return sum(rates)
