@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -23,8 +24,8 @@ class Projection(msgspec.Struct, frozen=True):
     """True for ``attributes``: the tree names what stays; False for ``excludedAttributes``: what goes."""
     tree: Tree
     """Core attributes by name, extension attributes below their URN."""
-    opaque: frozenset[str]
-    """Names in lower case that begin with a URN without a schema: only a resource tells where such a URN ends."""
+    opaque: tuple[str, ...]
+    """Names in lower case that begin with a URN without a schema: only a resource tells where such a URN ends. Sorted."""
     always: frozenset[str]
     """Attributes that every answer carries (returned ``always``, RFC 7643 section 2.2)."""
 
@@ -43,7 +44,7 @@ class Projection(msgspec.Struct, frozen=True):
     def _project(self, name: str, value: Any) -> Any | None:
         if name in self.tree:
             below = self.tree[name]
-        elif self.opaque and (named := self._named_below(name)):
+        elif self.opaque and ":" in name and (named := self._named_below(name)):
             below = None if "" in named else named
         else:
             return None if self.keeps else value
@@ -52,11 +53,15 @@ class Projection(msgspec.Struct, frozen=True):
     def _named_below(self, urn: str) -> Tree:
         """Return what the opaque names mean in an extension of that URN; the name ``""`` is the extension itself."""
         tree: Tree = {}
-        for name in self.opaque:
-            if name == urn:
-                tree[""] = None
-            elif name.startswith(f"{urn}:"):
-                _add(tree, *_split(name[len(urn) + 1 :]))
+        place = bisect_left(self.opaque, urn)
+        if self.opaque[place : place + 1] == (urn,):
+            tree[""] = None
+        # Not all names for every URN: a page may have 10,000 URNs a resource, and the query 200 names.
+        prefix = f"{urn}:"
+        for name in self.opaque[bisect_left(self.opaque, prefix) :]:
+            if not name.startswith(prefix):
+                break
+            _add(tree, *_split(name[len(prefix) :]))
         return tree
 
 
@@ -78,7 +83,7 @@ def parse_projection(
         return None
     tree: Tree = {}
     unresolved = [name for name in names if not _resolve(name, resource_type, tree)]
-    opaque = frozenset(name for name in unresolved if ":" in name)
+    opaque = tuple(sorted({name for name in unresolved if ":" in name}))
     known = (*resource_type.common, *resource_type.schema.attributes)
     always = frozenset(attribute.name for attribute in known if attribute.returned == "always")
     return Projection(keeps=bool(wanted), tree=tree, opaque=opaque, always=always)

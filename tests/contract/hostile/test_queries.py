@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.contract.hostile.wire import USERS, Caller, compact, not_parsed, refused, user
+from tests.contract.hostile.wire import USERS, Caller, compact, not_parsed, refused, user, user_with
 from tests.served import unique
 
 ODD_IDS = {
@@ -234,6 +234,21 @@ def test_a_value_that_nobody_has_is_not_found(hostile: Caller, name: str, value:
     answer = hostile.find(f"filter={name}+eq+%22nobody-{value}%22")
     assert answer.status == 200, answer.body
     assert answer.json()["totalResults"] == 0
+
+
+def test_many_names_of_a_page_of_many_extensions_are_looked_for_in_time(hostile: Caller) -> None:
+    members = b",".join(b'"urn:%d":{"a":1}' % number for number in range(9_900))
+    made = []
+    for _ in range(12):
+        answer = hostile.post(user_with(unique(), members))
+        assert answer.status == 201, answer.body[:300]
+        made.append(answer.json()["id"])
+    for name in ("attributes", "excludedAttributes"):
+        answer = hostile.find(f"startIndex={hostile.count() - 11}&{name}={','.join(f'urn:{n}:b' for n in range(200))}")
+        assert answer.status == 200
+        assert answer.seconds < 1.5
+    for resource_id in made:
+        assert hostile.request("DELETE", f"{USERS}/{resource_id}").status == 204
 
 
 def test_a_shared_externalId_of_large_users_is_tooMany_and_a_page_of_them_is_short(hostile: Caller) -> None:
