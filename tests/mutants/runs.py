@@ -44,9 +44,16 @@ class Reach:
         return sum(self._seconds.get(test, 0.0) for test in tests)
 
     def of(self, lines: Iterable[int]) -> list[str]:
-        """Return the ids of the tests that run any of the lines, the quickest first."""
+        """Return the ids of the tests that run any of the lines, the quickest first.
+
+        Behind them stand all others where imports run one of the lines: what they made of it may matter to any test.
+        """
         found = {test for line in lines for test in self._tests.get(line, ())}
-        return sorted(self._seconds if _IMPORTED in found else found, key=lambda test: self._seconds.get(test, 0.0))
+        others = [test for test in self._seconds if test not in found] if _IMPORTED in found else []
+        return [*self._quickest(found - {_IMPORTED}), *self._quickest(others)]
+
+    def _quickest(self, tests: Iterable[str]) -> list[str]:
+        return sorted(tests, key=lambda test: (self._seconds.get(test, 0.0), test))
 
 
 def measure(root: Path, modules: Sequence[str], tests: Sequence[str]) -> dict[str, Reach]:
