@@ -46,6 +46,7 @@ class Connection:
     socket: socket.socket = field(init=False)
     began: float = field(init=False)
     _buffer: bytes = b""
+    _reset: bool = False
 
     def __post_init__(self) -> None:
         self.began = time.monotonic()
@@ -71,12 +72,15 @@ class Connection:
         self.socket.close()
 
     def answer(self, *, head: bool = False) -> Answer | None:
-        """Return the next answer, or None when the server closes without one; ``head``: it has no body."""
+        """Return the next answer, or None when the server closes without one; ``head``: it has no body.
+
+        A reset counts as none: whoever closes while more is being sent to them takes back what is not read yet.
+        """
         interim: list[int] = []
         while True:
             while b"\r\n\r\n" not in self._buffer:
                 if not self._receive():
-                    assert not self._buffer, f"an answer breaks off: {self._buffer[:200]!r}"
+                    assert self._reset or not self._buffer, f"an answer breaks off: {self._buffer[:200]!r}"
                     return None
             text, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
             status, headers = _head(text)
@@ -85,7 +89,9 @@ class Connection:
             interim.append(status)
         length = 0 if head or status in {204, 304} else int(headers["content-length"])
         while len(self._buffer) < length:
-            assert self._receive(), f"the body of an answer breaks off: {self._buffer[:200]!r}"
+            if not self._receive():
+                assert self._reset, f"the body of an answer breaks off: {self._buffer[:200]!r}"
+                return None
         body, self._buffer = self._buffer[:length], self._buffer[length:]
         return Answer(status, headers, body, time.monotonic() - self.began, tuple(interim))
 
@@ -96,13 +102,14 @@ class Connection:
                 pass
         except TimeoutError:
             return False
-        return not self._buffer
+        return self._reset or not self._buffer
 
     def _receive(self) -> bool:
         self.socket.settimeout(self._left())
         try:
             received = self.socket.recv(1 << 18)
         except ConnectionError:
+            self._reset = True
             return False
         self._buffer += received
         return bool(received)
