@@ -22,7 +22,7 @@ LEAST: Final = 90
 """Per cent of a group's mutants that the tests must notice."""
 GROUPS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "decide": (("decide", "batches"), ("decide*", "batches*", "keeping", "changes")),
-    "patch": (("patch", "patch_requests", "paths", "removals"), ("patch*", "paths*", "removals*")),
+    "patch": (("patch", "patch_requests", "paths", "removals"), ("patch*", "paths*", "removal*")),
     "filter": (
         ("filters", "filter_tokens", "notation", "matching"),
         ("filters*", "filter_*", "notation*", "matching*", "paths*"),
