@@ -14,6 +14,7 @@ from consumers.metrics import Metrics
 from consumers.ports import Reader, Submitter
 from gateway.passwords import PasswordHasher
 from gateway.tenants import Grant, Tenants
+from gateway.unread import UnreadAnswers
 from schemas import ids
 from schemas.errors import ScimError
 
@@ -40,6 +41,7 @@ class Front:
     draining: bool = False
     arriving_bytes: int = 0
     """What has come of the bodies that are still arriving, in bytes."""
+    unread: UnreadAnswers = field(default_factory=UnreadAnswers)
     answered: int = 0
     """Requests answered so far; every so manieth is logged."""
     problems: dict[str, str] = field(default_factory=dict)

@@ -12,8 +12,9 @@ from aiohttp import web
 from consumers.errors import OperatorError
 from consumers.submission import Busy, Expired, Failed, OutcomeUnknown
 from gateway import rendering
-from gateway.front import FRONT, TXN, check_host, new_id
-from schemas.errors import MethodNotAllowed, NotFound, ScimError, TooLarge
+from gateway.front import CLIENT, FRONT, TXN, check_host, new_id
+from gateway.unread import LARGE_BYTES, MOST_UNREAD_BYTES, TOO_MUCH_UNREAD
+from schemas.errors import MethodNotAllowed, NotFound, ScimError, TooLarge, TooManyRequests
 
 logger = logging.getLogger("scimgw.http")
 
@@ -31,7 +32,7 @@ async def front_door(request: web.Request, handler: Handler) -> web.StreamRespon
     writes = request.method not in _READS
     if writes:
         request[TXN] = new_id()
-    response = await _answer(request, handler)
+    response = _with_room(request, await _answer(request, handler))
     resource = request.match_info.route.resource
     # The pattern, not the path: paths hold ids, and there is no end to them.
     route = resource.canonical if resource is not None else "none"
@@ -47,6 +48,18 @@ async def front_door(request: web.Request, handler: Handler) -> web.StreamRespon
     if response.status >= 500 or front.answered % _LOG_ONE_IN == 0:
         fields = {"action": "request", "route": route, "method": method, "status": response.status}
         logger.info("request", extra=fields | {"seconds": round(seconds, 4), "txn": headers.get("Scim-Txn")})
+    return response
+
+
+def _with_room(request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
+    """Return the answer, or 429 for a large one of a read when the tenant's callers leave too many unread."""
+    length = response.content_length or 0
+    if length < LARGE_BYTES or CLIENT not in request or request.transport is None:
+        return response
+    front, tenant = request.app[FRONT], request[CLIENT].tenant.name
+    if request.method in _READS and front.unread.bytes_of(tenant) + length > MOST_UNREAD_BYTES:
+        return rendering.scim_error_answer(TooManyRequests(TOO_MUCH_UNREAD))
+    front.unread.watch(tenant, request.transport)
     return response
 
 

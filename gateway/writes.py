@@ -13,9 +13,10 @@ from consumers.submission import OutcomeUnknown
 from gateway import rendering
 from gateway.bodies import answer_type
 from gateway.front import CLIENT, FRONT, TXN, Front, new_id, now_ms
+from gateway.unread import MOST_UNREAD_BYTES, TOO_MUCH_UNREAD
 from schemas import ids
 from schemas.commands import DEFAULT_RULES, ChangeCommand, Create, Delete, Patch, Verb
-from schemas.errors import InvalidValue, PreconditionRequired
+from schemas.errors import InvalidValue, PreconditionRequired, TooManyRequests
 from schemas.fingerprints import fingerprint, unseen_key
 from schemas.projection import Projection
 from schemas.rules import Rules
@@ -38,6 +39,8 @@ async def submit(
     front = request.app[FRONT]
     grant = request[CLIENT]
     tenant, principal = grant.tenant.name, grant.principal
+    if front.unread.bytes_of(tenant) > MOST_UNREAD_BYTES:
+        raise TooManyRequests(TOO_MUCH_UNREAD)  # now: once it is applied, its answer cannot be refused
     rules: Rules = grant.tenant.rules
     key = _idempotency_key(request)
     if resource_id is None:
