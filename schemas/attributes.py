@@ -52,6 +52,11 @@ class Schema:
     def _by_name(self) -> dict[str, Attribute]:
         return {attribute.name.lower(): attribute for attribute in self.attributes}
 
+    @cached_property
+    def checked(self) -> tuple[Attribute, ...]:
+        """The attributes that a whole resource is checked for: required ones, and those with a primary value."""
+        return tuple(filter(_is_checked, self.attributes))
+
     def attribute(self, name: str) -> Attribute | None:
         """Return the attribute of that name in any case, or None."""
         return self._by_name.get(name.lower())
@@ -68,6 +73,11 @@ class ResourceType:
     extensions: tuple[Schema, ...] = ()
     common: tuple[Attribute, ...] = ()
     """``schemas``, ``id``, ``externalId`` and ``meta``, which every resource has and no schema lists (RFC 7643 section 3.1)."""
+
+    @cached_property
+    def checked(self) -> tuple[Attribute, ...]:
+        """The same of the common attributes and the type's own schema (``Schema.checked``)."""
+        return (*filter(_is_checked, self.common), *self.schema.checked)
 
     @cached_property
     def _core(self) -> dict[str, Attribute]:
@@ -88,3 +98,7 @@ class ResourceType:
     def is_core(self, urn: str) -> bool:
         """Tell whether the URN, in any case, is that of this type's own schema."""
         return urn.lower() == self.schema.urn.lower()
+
+
+def _is_checked(attribute: Attribute) -> bool:
+    return attribute.required or (attribute.multi_valued and attribute.type == "complex")

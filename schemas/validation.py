@@ -42,7 +42,7 @@ def conform(body: object, resource_type: ResourceType, rules: Rules) -> Resource
         else:
             _add_member(resource, attribute, value, rules, _path("", attribute, name))
     resource["schemas"] = conform_schemas(sent_schemas, resource, resource_type, rules)
-    _check_members(resource, (*resource_type.common, *resource_type.schema.attributes), "")
+    _check_members(resource, resource_type.checked, "")
     return resource
 
 
@@ -130,10 +130,10 @@ def check_complete(resource: Resource, resource_type: ResourceType) -> None:
     Raises InvalidValue.
     """
     conform_schemas(resource.get("schemas"), resource, resource_type, _EVERY_URN_LISTED)
-    _check_members(resource, (*resource_type.common, *resource_type.schema.attributes), "")
+    _check_members(resource, resource_type.checked, "")
     for schema in resource_type.extensions:
         if schema.urn in resource:
-            _check_members(resource[schema.urn], schema.attributes, f"{schema.urn}:")
+            _check_members(resource[schema.urn], schema.checked, f"{schema.urn}:")
 
 
 def check_primary(elements: Iterable[Mapping[str, object]], where: str) -> None:
@@ -239,11 +239,11 @@ def _is_unassigned(value: object) -> bool:
     return value is None or (not value and isinstance(value, (list, dict)))
 
 
-def _check_members(members: Mapping[str, Any], attributes: Iterable[Attribute], prefix: str) -> None:
-    for attribute in attributes:
+def _check_members(members: Mapping[str, Any], checked: Iterable[Attribute], prefix: str) -> None:
+    for attribute in checked:
         value = members.get(attribute.name)
         if value is None:
             if attribute.required:
                 raise InvalidValue(f"{prefix}{attribute.name} is required.")
-        elif attribute.multi_valued and attribute.type == "complex":
+        elif attribute.type == "complex" and len(value) > 1:
             check_primary(value, prefix + attribute.name)
