@@ -33,8 +33,11 @@ def measure_row(row: Row, deployment: Deployment, budget: Budget) -> RowResult:
     """Measure a row; what made a run worthless stands in the result."""
     try:
         runs = row.runs(deployment, budget, row.title)
-    except RunFailed as failure:
-        return RowResult(row.key, row.title, (), (), str(failure))
+    except (RunFailed, OSError) as failure:
+        # OSError: a server that died, refused or timed out (TimeoutError is one) costs its row, not the other rows.
+        # Without its text, which may hold a path: results are committed.
+        said = str(failure) if isinstance(failure, RunFailed) else f"{type(failure).__name__} while it ran"
+        return RowResult(row.key, row.title, (), (), said)
     return RowResult(row.key, row.title, tuple(measured(each, runs) for each in row.measures), tuple(runs))
 
 
