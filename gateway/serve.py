@@ -133,7 +133,9 @@ async def _serve_admin(stack: contextlib.AsyncExitStack, settings: Settings, fro
     """Listen on the operators' port, where there is one; it answers until everything else has stopped."""
     if settings.admin.address is None:
         return
-    admin = web.AppRunner(admin_app(front), access_log=None, handle_signals=False, keepalive_timeout=30)
+    admin = web.AppRunner(
+        admin_app(front), access_log=None, handle_signals=False, auto_decompress=False, keepalive_timeout=30
+    )
     await admin.setup()
     stack.push_async_callback(admin.cleanup)
     server = await listen(admin, *settings.admin.address)
