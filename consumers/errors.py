@@ -28,10 +28,6 @@ class StoreUnavailable(OperatorError):
     """The store cannot do it now (disk full, read-only, not reachable); nothing was half done, later it may work."""
 
 
-class StoreBusy(StoreUnavailable):
-    """The store has as much in its queue as it may have; the caller sheds load."""
-
-
 class StoreConflict(OperatorError):
     """A batch rests on a view that is no longer true: a version or a name changed since; nothing was done."""
 

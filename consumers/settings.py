@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from consumers.errors import SettingsError
 from consumers.toml_lines import line_of, parse_toml
+from schemas.urns import DEFAULT_ISSUER
 
 Secret = Annotated[str, Meta(extra={"secret": True})]
 """A value that ``config show`` masks and that ``<NAME>_FILE`` may give by the name of a file."""
@@ -73,7 +74,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def issuer(self) -> str:
         """``iss`` of the events (RFC 8417 section 2.2)."""
-        return self.events.issuer or self.http.public_url or "urn:scimgw"
+        return self.events.issuer or self.http.public_url or DEFAULT_ISSUER
 
 
 class LoadedSettings(msgspec.Struct, frozen=True):

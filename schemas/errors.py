@@ -147,12 +147,6 @@ class TooManyRequests(ScimError):
     status = 429
 
 
-class InternalError(ScimError):
-    """A defect of this server; the request did not take effect."""
-
-    status = 500
-
-
 class NotImplementedHere(ScimError):
     """A part of the protocol that this server does not offer (RFC 7644 section 3.12)."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -14,8 +14,6 @@ from schemas.resource_types import RESOURCE_TYPES
 from schemas.versions import etag
 
 Headers = tuple[tuple[str, str], ...]
-
-DEFAULT_ISSUER: Final = "urn:scimgw"
 
 
 class SubjectId(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -11,7 +11,6 @@ SCHEMA: Final = "urn:ietf:params:scim:schemas:core:2.0:Schema"
 
 ERROR: Final = "urn:ietf:params:scim:api:messages:2.0:Error"
 LIST_RESPONSE: Final = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
-SEARCH_REQUEST: Final = "urn:ietf:params:scim:api:messages:2.0:SearchRequest"
 PATCH_OP: Final = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 
 EVENT: Final = "urn:ietf:params:scim:event:"
@@ -21,3 +20,6 @@ PATCH_FULL: Final = EVENT + "prov:patch:full"
 DELETE: Final = EVENT + "prov:delete"
 ACTIVATE: Final = EVENT + "prov:activate"
 DEACTIVATE: Final = EVENT + "prov:deactivate"
+
+DEFAULT_ISSUER: Final = "urn:scimgw"
+"""``iss`` of the events where neither an issuer nor a public URL is set (``interfaces.md``, settings)."""

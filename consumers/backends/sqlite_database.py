@@ -9,7 +9,6 @@ from typing import Final
 
 from consumers.errors import DatabaseDamaged, DatabaseTooNew, OperatorError, StoreUnavailable
 
-FILE_NAME: Final = "scimgw.db"
 FORMAT: Final = 1
 """The ``user_version`` this code writes, and the latest one it reads."""
 

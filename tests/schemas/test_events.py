@@ -17,7 +17,7 @@ from schemas import timestamps, urns
 from schemas.changes import Change, View
 from schemas.commands import ChangeCommand, Create, Delete, Replace, Verb
 from schemas.decide import decide
-from schemas.events import DEFAULT_ISSUER, EventRecord, event_record
+from schemas.events import EventRecord, event_record
 from schemas.numbering import number
 from tests.schemas import golden
 from tests.schemas.samples import ANN, HASH, NOON, body, command, patch, stored, user, view
@@ -179,7 +179,7 @@ def test_traceparent_stands_in_the_headers_only_where_the_request_brought_one() 
 
 
 def test_the_issuer_where_none_is_set_is_a_urn() -> None:
-    assert DEFAULT_ISSUER == "urn:scimgw"
+    assert urns.DEFAULT_ISSUER == "urn:scimgw"
 
 
 @given(COMMANDS, VIEWS)
@@ -187,7 +187,7 @@ def test_whatever_is_emitted_is_what_the_schema_promises(asked: ChangeCommand, s
     decision = decide(asked, seen)
     if not isinstance(decision, Change):
         return
-    record = number(decision, partition=0, number=7, issuer=DEFAULT_ISSUER).event
+    record = number(decision, partition=0, number=7, issuer=urns.DEFAULT_ISSUER).event
     told, headers = msgspec.json.decode(record.value), dict(record.headers)
 
     VALUE.validate(told)
