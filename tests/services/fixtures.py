@@ -1,0 +1,147 @@
+"""Fixtures of real servers; ``tests/conftest.py`` makes them known to all tests.
+
+A server is started when the first test asks for it, serves all tests of its pytest process, and is stopped at the end.
+A test that kills or freezes one need not undo that: the next test finds it running.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+import redis
+
+from tests.services.choice import absent, choose, given
+from tests.services.kafka import Broker
+from tests.services.processes import KafkaServer, Missing, RedisLike, Server
+from tests.services.redis import Flavour, RedisServer
+
+RUNNING: list[Server] = []
+"""The servers of this pytest process."""
+
+
+@dataclass
+class Given:
+    """A server that is not ours: a test that would start, kill or freeze it is skipped."""
+
+    bootstrap: str = field(default="")
+    url: str = field(default="")
+
+    def start(self) -> None:
+        self._not_ours()
+
+    def stop(self) -> None:
+        self._not_ours()
+
+    def kill(self) -> None:
+        self._not_ours()
+
+    def pause(self) -> None:
+        self._not_ours()
+
+    def resume(self) -> None:
+        self._not_ours()
+
+    def revive(self) -> None:
+        pass
+
+    def _not_ours(self) -> None:
+        pytest.skip(f"{self.bootstrap or self.url.rpartition('@')[2]} was given to the tests, which do not kill it")
+
+
+def pytest_runtest_setup() -> None:
+    """Have every server running before each test, whatever the last one did."""
+    for server in RUNNING:
+        server.revive()
+
+
+def serving(server: Server) -> Iterator[None]:
+    """Have the server running until the generator is resumed."""
+    RUNNING.append(server)
+    try:
+        yield
+    finally:
+        RUNNING.remove(server)
+        if not isinstance(server, Given):
+            server.stop()
+
+
+@pytest.fixture(scope="session")
+def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
+    """Give the broker that all tests share; see ``topic_prefix``."""
+
+    def as_process() -> KafkaServer:
+        broker = Broker(tmp_path_factory.mktemp("kafka"))
+        broker.start()
+        return broker
+
+    broker: KafkaServer = choose(
+        "kafka", {"given": lambda: Given(bootstrap=given("SCIMGW_TEST_KAFKA")), "processes": as_process}
+    )
+    for _ in serving(broker):
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def kafka_bootstrap(kafka_broker: KafkaServer) -> str:
+    """Give the broker's ``host:port``."""
+    return kafka_broker.bootstrap
+
+
+@pytest.fixture
+def topic_prefix() -> str:
+    """Give the beginning of names of topics, groups and transactional ids that no other test has."""
+    return f"t{uuid.uuid4().hex[:10]}-"
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisLike]:
+    """Give the Redis that all tests share; see ``redis_url``."""
+    server: RedisLike = choose(
+        "redis",
+        {
+            "given": lambda: Given(url=given("SCIMGW_TEST_REDIS")),
+            "processes": lambda: redis_process(tmp_path_factory, "redis"),
+        },
+    )
+    for _ in serving(server):
+        yield server
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisLike) -> str:
+    """Give the URL of an empty database of the Redis."""
+    return emptied(redis_server)
+
+
+@pytest.fixture(scope="session")
+def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisLike]:
+    """Give the Valkey that all tests share, always a process: it comes with the development dependencies."""
+    try:
+        server = redis_process(tmp_path_factory, "valkey")
+    except Missing as why:
+        absent("valkey", str(why))
+    for _ in serving(server):
+        yield server
+
+
+@pytest.fixture
+def valkey_url(valkey_server: RedisLike) -> str:
+    """Give the URL of an empty database of the Valkey."""
+    return emptied(valkey_server)
+
+
+def redis_process(directories: pytest.TempPathFactory, flavour: Flavour) -> RedisLike:
+    """Start a server in a directory of its own, or raise ``Missing``."""
+    server = RedisServer(directories.mktemp(flavour), flavour)
+    server.start()
+    return server
+
+
+def emptied(server: RedisLike) -> str:
+    """Remove all keys of the server's database and return its URL."""
+    with redis.Redis.from_url(server.url) as client:
+        client.flushdb()
+    return server.url
