@@ -96,7 +96,7 @@ class ServerProcess(ABC):
         with self.log_file.open("ab") as log:
             # A session of its own: the terminal's Ctrl-C goes to pytest, which then stops it in good order.
             self._process = subprocess.Popen(
-                self._command(),
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
