@@ -26,12 +26,26 @@ from schemas.outcomes import Outcome, Refusal
 logger = logging.getLogger(__name__)
 
 Answer = Reply | SubmissionError
-Persist = Callable[[Batch], Awaitable[None]]
-"""Makes a batch durable and visible, all or nothing: SQLite's one transaction; on Kafka the log's, then the store's."""
+Persist = Callable[[Batch, int], Awaitable[None]]
+"""Makes a batch durable and visible, all or nothing, and the first so many commands with it decided.
+
+SQLite's one transaction; on Kafka the log's, then the store's.
+"""
+Park = Callable[[ChangeCommand, Exception], Awaitable[None]]
+"""Puts a command that cannot be decided, and why, aside for good (INV-18)."""
 
 CONTENTION_PAUSE_S = 0.02
 CONTENTION_LIMIT_S = 1.0
 """How long a name that is only reserved is waited for before the command is answered as busy (CP-20)."""
+
+
+def straight_to(store: Store) -> Persist:
+    """Return how a batch is made durable where there is no log beside the store."""
+
+    async def persist(batch: Batch, _count: int) -> None:
+        await store.commit(batch)
+
+    return persist
 
 
 class CommandSource(Protocol):
@@ -60,6 +74,7 @@ class ApplyLoop:
         partition: int = 0,
         most: int = 256,
         margin_ms: int = 0,
+        park: Park | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._source = source
@@ -70,6 +85,7 @@ class ApplyLoop:
         self._partition = partition
         self._most = most
         self._margin_ms = margin_ms
+        self._park = park
         self._clock = clock
         self._tally: Counter[tuple[str, str, str]] = Counter()
 
@@ -96,21 +112,33 @@ class ApplyLoop:
         viewed = time.perf_counter()
         self._metrics.step("view", viewed - started)
         now = int(self._clock() * 1000)
-        steps = batches.plan(commands, snapshot.views, now, self._margin_ms).steps
+        steps = batches.plan(commands, snapshot.views, now, self._margin_ms)
         self._metrics.step("plan", time.perf_counter() - viewed)
         steps = await self._reserve(commands, steps, now)
+        if self._park is not None:
+            steps = await self._without_crashed(self._park, commands, steps)
         taken = commands[: len(steps)]
         batch = self._number(taken, steps, snapshot)
         self._metrics.batch_commands.observe(len(taken))
-        kept = not batch.outcomes or await self._persisted(batch)
+        kept = not batch.outcomes or await self._persisted(batch, len(taken))
         self._reply(taken, steps, batch, kept=kept)
         self._count()
         return len(taken)
 
-    async def _persisted(self, batch: Batch) -> bool:
+    async def _without_crashed(self, park: Park, commands: Sequence[ChangeCommand], steps: list[Step]) -> list[Step]:
+        """Cut the batch before the first command that cannot be decided; park it where it is the first of all."""
+        crashed = next((i for i, step in enumerate(steps) if isinstance(step, Crashed)), len(steps))
+        if crashed or not steps:
+            return steps[:crashed]
+        step = steps[0]
+        if isinstance(step, Crashed):
+            await park(commands[0], step.error)
+        return steps[:1]
+
+    async def _persisted(self, batch: Batch, count: int) -> bool:
         started = time.perf_counter()
         try:
-            await self._persist(batch)
+            await self._persist(batch, count)
         except OperatorError as error:
             self._failed(error, "persist")
             return False

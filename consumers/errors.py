@@ -28,6 +28,22 @@ class StoreUnavailable(OperatorError):
     """The store cannot do it now (disk full, read-only, not reachable); nothing was half done, later it may work."""
 
 
+class NotRecovered(StoreUnavailable):
+    """The store has not taken in the whole state log since its last start: nothing is read or written until then (INV-11)."""
+
+
+class LogUnavailable(OperatorError):
+    """The log cannot do it now (broker away, slow, not ours to write); what was asked for may yet happen."""
+
+
+class PartitionHalted(OperatorError):
+    """A partition cannot be taken over without losing something: it stands until an operator has looked."""
+
+
+class WrongSettings(SettingsError):
+    """A server's setting would break the promise: its name, its value and the remedy."""
+
+
 class StoreConflict(OperatorError):
     """A batch rests on a view that is no longer true: a version or a name changed since; nothing was done."""
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -60,6 +60,36 @@ class AdminSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return host.strip("[]"), int(port)
 
 
+class KafkaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The brokers of the distributed mode, and what the topics are."""
+
+    bootstrap: str = ""
+    """``HOST:PORT,HOST:PORT``; "" = the embedded mode."""
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    sasl_username: str = ""
+    sasl_password: Secret = ""
+    ca_file: str = ""
+    """PEM of the authorities that brokers' certificates are checked with; "" = the system's."""
+    cert_file: str = ""
+    key_file: str = ""
+    partitions: Annotated[int, Meta(ge=1, le=1024)] = 4
+    """Fixed for life, a multiple of ``redis.shards``; about two for each core of the workers."""
+    replication: Annotated[int, Meta(ge=1, le=9)] = 1
+    topic_prefix: Annotated[str, Meta(pattern="^[A-Za-z0-9._-]{1,100}$")] = "scim"
+    session_timeout_s: Annotated[float, Meta(ge=1, le=300)] = 6.0
+    """Seconds after which a worker that is not heard of loses its partitions."""
+
+
+class RedisSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Redis or Valkey, 7 or newer, of the distributed mode."""
+
+    url: Secret = ""
+    """``redis://[user:password@]host:port[/db]``, or ``rediss://`` with ``?ssl_ca_certs=FILE``; it may hold a password."""
+    shards: Annotated[int, Meta(ge=1, le=1024)] = 1
+    """Hash tags that tenants are spread over, fixed for life: 1 for one server."""
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that may be set; a section is a struct of its own, its field's name is the first part of the name."""
 
@@ -70,6 +100,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     http: HttpSettings = HttpSettings()
     events: EventSettings = EventSettings()
     admin: AdminSettings = AdminSettings()
+    kafka: KafkaSettings = KafkaSettings()
+    redis: RedisSettings = RedisSettings()
+
+    @property
+    def distributed(self) -> bool:
+        """Whether commands that exist for both modes mean Kafka and Redis."""
+        return bool(self.kafka.bootstrap)
 
     @property
     def issuer(self) -> str:
@@ -258,11 +295,27 @@ def _check(values: dict[str, Any], origins: dict[str, str]) -> None:
         match = _LISTEN.fullmatch(listen)
         if not match or int(match[2]) > 65535:
             raise refuse("admin.listen", "expected HOST:PORT, such as 127.0.0.1:9100")
+    _check_servers(values, refuse)
     for one, other in (("http.tls_cert_file", "http.tls_key_file"), ("http.tls_key_file", "http.tls_cert_file")):
         if values[one] and not values[other]:
             raise refuse(one, f"it needs {other} beside it")
         if values[one] and not Path(values[one]).is_file():
             raise refuse(one, "no such file")
+
+
+def _check_servers(values: dict[str, Any], refuse: Callable[[str, str], SettingsError]) -> None:
+    """Refuse settings of Kafka and Redis that do not go together."""
+    if values["kafka.partitions"] % values["redis.shards"]:
+        raise refuse("kafka.partitions", "expected a multiple of redis.shards")
+    if values["redis.url"] and not re.match(r"(rediss?|unix)://", values["redis.url"]):
+        raise refuse("redis.url", "expected redis://, rediss:// or unix://")
+    if values["kafka.bootstrap"] and not values["redis.url"]:
+        raise refuse("kafka.bootstrap", "it needs redis.url beside it")
+    if values["kafka.security_protocol"].startswith("SASL_") and not values["kafka.sasl_username"]:
+        raise refuse("kafka.security_protocol", "it needs kafka.sasl_username and kafka.sasl_password beside it")
+    for name in ("kafka.ca_file", "kafka.cert_file", "kafka.key_file"):
+        if values[name] and not Path(values[name]).is_file():
+            raise refuse(name, "no such file")
 
 
 def _is_base_url(url: str) -> bool:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from consumers.apply import ApplyLoop
+from consumers.apply import ApplyLoop, straight_to
 from consumers.backends.sqlite import open_embedded
 from consumers.embedded import LocalCommands
 from consumers.metrics import Metrics
@@ -102,7 +102,7 @@ async def _open(
         open_embedded(database, gateway=gateway, retention_days=settings.events.retention_days)
     )
     commands = LocalCommands(metrics, embedded.store.mark_unseen)
-    applying = ApplyLoop(commands, embedded.store, embedded.store.commit, metrics=metrics, issuer=settings.issuer)
+    applying = ApplyLoop(commands, embedded.store, straight_to(embedded.store), metrics=metrics, issuer=settings.issuer)
     for name, work in (("apply", applying.run()), ("sweep", commands.sweep())):
         await stack.enter_async_context(_background(name, work))
     passwords = PasswordHasher()

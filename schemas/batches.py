@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from typing import Final
 
 import msgspec
 
@@ -26,24 +26,24 @@ class Crashed(msgspec.Struct, frozen=True):
 Step = Decision | Outcome | Expired | Crashed
 
 
-@dataclass(slots=True)
-class Plan:
-    """What a batch comes to before names are reserved: one step for each command that was taken."""
-
-    steps: list[Step] = field(default_factory=list)
+MOST_BYTES: Final = 8 * 1024 * 1024
+"""Bytes of resources in one batch, not counting its last: what one transaction may hold in memory (CP-22)."""
 
 
-def plan(commands: Sequence[ChangeCommand], views: Sequence[View], now: int, margin: int) -> Plan:
+def plan(commands: Sequence[ChangeCommand], views: Sequence[View], now: int, margin: int) -> list[Step]:
     """Decide commands in order; ``views[i]`` is what the store holds for ``commands[i]``.
 
-    ``now`` and ``margin`` in milliseconds: a command is decided only before ``accepted_at + budget - margin``.
+    Returns what the batch comes to before names are reserved: one step for each command that was taken.
+
+    ``now`` and ``margin`` in milliseconds: a command is decided only before ``accepted_at + budget - margin`` (CP-18).
 
     The batch is cut, never reordered: it ends before a command whose answer hangs on whether an earlier one gets the
     names or the key it asks for, and before a second delivery of one that stands in it (CP-17). So a refusal at
     reserve never undoes a decision behind it (CP-19), a resource acquires names at most once a batch (CP-21), and
     only a committed holder answers 409 (CP-20). The first command is always taken.
     """
-    result = Plan()
+    steps: list[Step] = []
+    size = 0
     changed: dict[tuple[str, str, str], Change] = {}
     awaiting: set[tuple[str, str, str]] = set()
     names: set[tuple[str, Name]] = set()
@@ -53,7 +53,7 @@ def plan(commands: Sequence[ChangeCommand], views: Sequence[View], now: int, mar
         address = command.address
         key = None if command.key is msgspec.UNSET else (command.tenant, command.key)
         txn = (command.tenant, command.txn)
-        if address in awaiting or key in keys or txn in txns:
+        if address in awaiting or key in keys or txn in txns or size > MOST_BYTES:
             break
         step = _step(command, _chained(view, changed.get(address)), now, margin)
         if isinstance(step, Change):
@@ -62,13 +62,14 @@ def plan(commands: Sequence[ChangeCommand], views: Sequence[View], now: int, mar
                 break
             names |= acquired
             changed[address] = step
+            size += len(step.text)
             if acquired:
                 awaiting.add(address)
         if key is not None:
             keys.add(key)
         txns.add(txn)
-        result.steps.append(step)
-    return result
+        steps.append(step)
+    return steps
 
 
 def _chained(view: View, earlier: Change | None) -> View:
@@ -83,7 +84,7 @@ def _step(command: ChangeCommand, view: View, now: int, margin: int) -> Step:
         answer = replay(command, view)
         if answer is not None:
             return answer
-        if now >= command.accepted_at + command.budget - margin:
+        if command.budget and now >= command.accepted_at + command.budget - margin:
             return Expired()
         return decide(command, view)
     except Exception as error:  # noqa: BLE001 - any defect in deciding one command; the others must go on

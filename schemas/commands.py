@@ -67,12 +67,12 @@ class ChangeCommand(msgspec.Struct, frozen=True, kw_only=True):
     accepted_at: int
     """Milliseconds since 1970, by the gateway's clock."""
     budget: int
-    """Milliseconds after ``accepted_at`` within which the command must be decided."""
+    """Milliseconds after ``accepted_at`` within which the command must be decided; 0 for no end: nobody waits for it."""
     principal: str
     """Who asks: the name of the token or the subject of the JWT, for the audit trail and the rules on repeats."""
     fingerprint: str
     gateway: str
-    """The gateway that waits, by the id it took at its start."""
+    """The gateway that waits, by the id it took at its start; "" where nobody does."""
     if_match: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
     key: str | msgspec.UnsetType = msgspec.UNSET
     """The Idempotency-Key, hashed (``schemas.ids.key_hash``)."""
@@ -80,6 +80,8 @@ class ChangeCommand(msgspec.Struct, frozen=True, kw_only=True):
     """The tenant's rules where they differ from the default."""
     guard: Guard | msgspec.UnsetType = msgspec.UNSET
     traceparent: str | msgspec.UnsetType = msgspec.UNSET
+    redrives: str | msgspec.UnsetType = msgspec.UNSET
+    """The ``txn`` of the parked command that this one does again."""
 
     @property
     def effective_rules(self) -> Rules:

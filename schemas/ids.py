@@ -34,3 +34,8 @@ def derived(tenant: str, principal: str, resource_type: str, key: str) -> str:
 def key_hash(tenant: str, principal: str, key: str) -> str:
     """Return the form under which an Idempotency-Key is stored: 32 hexadecimal digits, bound to tenant and principal."""
     return hashlib.sha256("\0".join(("scimgw-key", tenant, principal, key)).encode()).hexdigest()[:32]
+
+
+def is_derived(resource_id: str) -> bool:
+    """Tell whether an id was made by ``derived``: its version digit is 8 (RFC 9562 section 5.8)."""
+    return resource_id[14:15] == "8"

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import msgspec
 
 from schemas.changes import Change, Name
+from schemas.commands import verb_of
 from schemas.events import EventRecord, event_record
+from schemas.ids import is_derived
 from schemas.outcomes import Outcome
 from schemas.records import GoneRecord, ResourceImage, UserRecord, encode_record, resource_key
+from schemas.timestamps import milliseconds
+
+TOMBSTONE_LIFE_MS: Final = 30 * 24 * 3600 * 1000
+"""How long the place of a deleted resource is kept (CP-8)."""
 
 
-class NumberedChange(msgspec.Struct, frozen=True, kw_only=True):
-    """A change as a store executes it and a log keeps it: plain values, no SCIM."""
+class StoredChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What a store executes of a change: plain values, no SCIM."""
 
     tenant: str
     resource_type: str
@@ -21,18 +27,42 @@ class NumberedChange(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     record: bytes
     """The after-image, or what a delete leaves."""
-    image: ResourceImage | None
-    """What a reader sees of it; None when the change deleted the resource."""
     deleted: bool
     expected: int
+    """The version that must be stored; 0 for none."""
     version: int
-    number: int
+    created: str
     modified: str
     acquires: tuple[Name, ...]
     releases: tuple[Name, ...]
     adds: tuple[Name, ...]
     drops: tuple[Name, ...]
+
+    @property
+    def forget_at(self) -> int | None:
+        """When a deleted resource's place may go, in milliseconds since 1970; None: a derived id is spent for good (CP-8)."""
+        return None if is_derived(self.resource_id) else milliseconds(self.modified) + TOMBSTONE_LIFE_MS
+
+
+class NumberedChange(StoredChange, frozen=True, kw_only=True):
+    """A change as a log keeps it, too: with its number, its event, and what a reader sees of it."""
+
+    txn: str
+    number: int
+    image: ResourceImage | None
+    """None when the change deleted the resource."""
     event: EventRecord
+
+
+class Watermark(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a store has taken in the state log of a partition (CP-5)."""
+
+    offset: int
+    """Of the next state record that the store has not seen."""
+    position: int
+    """Offset of the last command decided; -1 for none."""
+    time: int
+    """When it was written, in milliseconds since 1970."""
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +73,8 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     """Tenant and outcome, in the order of the commands."""
     numbers: dict[str, int]
     """The number of the last change of each tenant that changed."""
+    mark: Watermark | None = None
+    """How far the log is once this batch is in it; None where there is no log beside the store."""
 
 
 def number(change: Change, *, partition: int, number: int, issuer: str) -> NumberedChange:
@@ -54,16 +86,18 @@ def number(change: Change, *, partition: int, number: int, issuer: str) -> Numbe
         resource_id=command.resource_id,
         key=resource_key(command.tenant, command.resource_type, command.resource_id),
         record=encode_record(_record(change, number)),
-        image=None if change.doc is None else _image(change),
         deleted=change.doc is None,
         expected=change.expected,
         version=change.version,
-        number=number,
+        created=change.created,
         modified=change.modified,
         acquires=change.acquires,
         releases=change.releases,
         adds=change.adds,
         drops=change.drops,
+        txn=command.txn,
+        number=number,
+        image=None if change.doc is None else _image(change),
         event=event_record(change, partition=partition, number=number, issuer=issuer),
     )
 
@@ -78,7 +112,12 @@ def _record(change: Change, number: int) -> UserRecord | GoneRecord:
             fp=command.fingerprint,
             status=change.status,
             modified=change.modified,
-            derived=True if _is_derived(command.resource_id) else msgspec.UNSET,
+            derived=True if is_derived(command.resource_id) else msgspec.UNSET,
+            verb=verb_of(command),
+            at=command.accepted_at,
+            gateway=command.gateway,
+            principal=command.principal,
+            idempotency=command.key,
         )
     return UserRecord(
         version=change.version,
@@ -91,6 +130,11 @@ def _record(change: Change, number: int) -> UserRecord | GoneRecord:
         names=change.names,
         doc=cast("dict[str, Any]", msgspec.Raw(change.text)),  # already encoded: copied into the record as it is
         password=change.password,
+        verb=verb_of(command),
+        at=command.accepted_at,
+        gateway=command.gateway,
+        principal=command.principal,
+        idempotency=command.key,
     )
 
 
@@ -103,8 +147,3 @@ def _image(change: Change) -> ResourceImage:
         modified=change.modified,
         doc=msgspec.Raw(change.text),
     )
-
-
-def _is_derived(resource_id: str) -> bool:
-    """Tell whether an id was made by ``schemas.ids.derived``: its version digit is 8 (RFC 9562 section 5.8)."""
-    return resource_id[14:15] == "8"

@@ -6,9 +6,13 @@ does not know stops it.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
+
+from schemas.outcomes import Outcome
+
+Verb = Literal["create", "replace", "patch", "delete"]
 
 
 class UserRecord(msgspec.Struct, frozen=True, kw_only=True, tag="user", tag_field="kind"):
@@ -30,6 +34,14 @@ class UserRecord(msgspec.Struct, frozen=True, kw_only=True, tag="user", tag_fiel
     """The resource in canonical form: with ``id``, without ``meta`` and ``password``."""
     password: str | msgspec.UnsetType = msgspec.UNSET
     """An argon2id hash."""
+    verb: Verb | msgspec.UnsetType = msgspec.UNSET
+    """This and what follows: the request that made this version, for the audit trail and to restore its outcome."""
+    at: int | msgspec.UnsetType = msgspec.UNSET
+    """When the gateway accepted it, in milliseconds since 1970."""
+    gateway: str | msgspec.UnsetType = msgspec.UNSET
+    principal: str | msgspec.UnsetType = msgspec.UNSET
+    idempotency: str | msgspec.UnsetType = msgspec.UNSET
+    """The Idempotency-Key, hashed."""
 
 
 class GroupRecord(msgspec.Struct, frozen=True, kw_only=True, tag="group", tag_field="kind"):
@@ -70,6 +82,21 @@ class GoneRecord(msgspec.Struct, frozen=True, kw_only=True, tag="gone", tag_fiel
     modified: str
     derived: bool | msgspec.UnsetType = msgspec.UNSET
     """Whether the id came from an Idempotency-Key: such an id is spent for good."""
+    verb: Verb | msgspec.UnsetType = msgspec.UNSET
+    """This and what follows: the request that made this version, for the audit trail and to restore its outcome."""
+    at: int | msgspec.UnsetType = msgspec.UNSET
+    """When the gateway accepted it, in milliseconds since 1970."""
+    gateway: str | msgspec.UnsetType = msgspec.UNSET
+    principal: str | msgspec.UnsetType = msgspec.UNSET
+    idempotency: str | msgspec.UnsetType = msgspec.UNSET
+    """The Idempotency-Key, hashed."""
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """The outcome of a command that left no record of its own: refused, without effect, or parked (CP-6)."""
+
+    tenant: str
+    outcome: Outcome
 
 
 class PositionRecord(msgspec.Struct, frozen=True, kw_only=True, tag="position", tag_field="kind"):
@@ -77,7 +104,9 @@ class PositionRecord(msgspec.Struct, frozen=True, kw_only=True, tag="position", 
 
     v: Literal[1] = 1
     offset: int
-    outcomes: tuple[dict[str, Any], ...] = ()
+    """Of the last command decided."""
+    answered: tuple[Answered, ...] = ()
+    """The outcomes of its transaction's commands that left no record."""
 
 
 class SeqRecord(msgspec.Struct, frozen=True, kw_only=True, tag="seq", tag_field="kind"):
@@ -103,6 +132,7 @@ class ResourceImage(msgspec.Struct, frozen=True, kw_only=True):
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Record)
+_resource_decoder = msgspec.json.Decoder(UserRecord | GoneRecord)
 _image_decoder = msgspec.json.Decoder(ResourceImage)
 
 
@@ -117,9 +147,42 @@ def decode_record(value: bytes) -> Record:
     return record
 
 
+def decode_resource(value: bytes) -> UserRecord | GoneRecord:
+    """Read a resource's record, live or gone."""
+    record: UserRecord | GoneRecord = _resource_decoder.decode(value)
+    return record
+
+
 def decode_image(value: bytes) -> ResourceImage:
     """Read of a resource's record what an answer shows, without decoding the resource itself."""
     return _image_decoder.decode(value)
+
+
+class Address(msgspec.Struct, frozen=True):
+    """What a record's key says: whose resource it is."""
+
+    tenant: str
+    resource_type: str
+    resource_id: str
+
+
+_PARTS: Final = 3
+
+
+def address_of(key: str) -> Address | None:
+    """Return the resource that a record's key names; None for ``position/<p>`` and ``seq/<tenant>``."""
+    parts = key.split("/")
+    return Address(*parts) if len(parts) == _PARTS else None
+
+
+def position_key(partition: int) -> str:
+    """Return the key of a partition's position record."""
+    return f"position/{partition}"
+
+
+def number_key(tenant: str) -> str:
+    """Return the key of the record of a tenant's last number in a partition."""
+    return f"seq/{tenant}"
 
 
 def resource_key(tenant: str, resource_type: str, resource_id: str) -> str:

@@ -11,7 +11,7 @@ import pytest
 from prometheus_client import generate_latest
 
 from consumers import apply as apply_module
-from consumers.apply import Answer, ApplyLoop
+from consumers.apply import Answer, ApplyLoop, straight_to
 from consumers.metrics import Metrics
 from consumers.ports import Reader, Reply
 from consumers.submission import Expired, Failed, OutcomeUnknown
@@ -27,7 +27,13 @@ def loop_over(
     """Return an apply loop; ``now`` stops its clock, in milliseconds since 1970."""
     clock = (lambda: commands.now() / 1000) if now is None else (lambda: now / 1000)
     return ApplyLoop(
-        line, store, store.commit, metrics=metrics or Metrics(), issuer="urn:test", margin_ms=margin_ms, clock=clock
+        line,
+        store,
+        straight_to(store),
+        metrics=metrics or Metrics(),
+        issuer="urn:test",
+        margin_ms=margin_ms,
+        clock=clock,
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from consumers.apply import ApplyLoop
+from consumers.apply import ApplyLoop, straight_to
 from consumers.embedded import LocalCommands
 from consumers.metrics import Metrics
 from consumers.ports import Reader, Reply
@@ -41,7 +41,7 @@ def an_outcome(txn: str) -> Reply:
 @contextlib.asynccontextmanager
 async def serving(local: LocalCommands, store: FaultyStore) -> AsyncIterator[None]:
     """Apply what is submitted, and sweep."""
-    loop = ApplyLoop(local, store, store.commit, metrics=Metrics(), issuer="urn:test")
+    loop = ApplyLoop(local, store, straight_to(store), metrics=Metrics(), issuer="urn:test")
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(loop.run(), name="apply"), group.create_task(local.sweep(), name="sweep")]
         yield

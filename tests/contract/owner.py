@@ -49,7 +49,7 @@ class Owner:
         Decided now, or ``at`` another time, in milliseconds since 1970.
         """
         snapshot = await self.store.view(commands)
-        steps = batches.plan(commands, snapshot.views, now() if at is None else at, 0).steps
+        steps = batches.plan(commands, snapshot.views, now() if at is None else at, 0)
         assert len(steps) == len(commands), "a command had to wait for the next batch"
         return numbered(commands, steps, snapshot.numbers), steps
 

@@ -7,8 +7,11 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final, Protocol
 
+import msgspec
+
 from consumers.backends.sqlite import Embedded, open_embedded
 from consumers.ports import EventLog, Reader, Store
+from schemas.commands import ChangeCommand
 from schemas.numbering import Batch
 
 GATEWAY: Final = "gateway-alive"
@@ -104,6 +107,27 @@ class SqliteStand:
         await self._stack.aclose()
 
 
-STORES: Final[dict[str, Callable[[Path], StoreStand]]] = {"sqlite": SqliteStand}
+class RememberingStand(SqliteStand):
+    """The embedded database under a store that answers from memory what it can; a command is fresh only once."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self._met: set[str] = set()
+
+    async def open(self, gateway: str = GATEWAY) -> None:
+        """See ``Stand.open``."""
+        opening = open_embedded(self._path, gateway=gateway, retention_days=7, fresh=self._is_fresh)
+        self._opened = await self._stack.enter_async_context(opening)
+
+    def _is_fresh(self, command: ChangeCommand) -> bool:
+        met = command.txn in self._met
+        self._met.add(command.txn)
+        return command.key is msgspec.UNSET and not met
+
+
+STORES: Final[dict[str, Callable[[Path], StoreStand]]] = {
+    "sqlite": SqliteStand,
+    "sqlite-remembering": RememberingStand,
+}
 """By name; a stand is made with an empty directory of its own."""
 LOGS: Final[dict[str, Callable[[Path], LogStand]]] = {"sqlite": SqliteStand}

@@ -29,7 +29,7 @@ class Writer:
 
     async def write(self, count: int = 1) -> Batch:
         commands = [create() for _ in range(count)]
-        steps = batches.plan(commands, [View()] * count, now(), 0).steps
+        steps = batches.plan(commands, [View()] * count, now(), 0)
         batch = numbered(commands, steps, {"acme": self._last})
         await self._stand.persist(batch)
         self._last += count

@@ -1,0 +1,111 @@
+"""Dead letters: commands that could not be decided, why, and what a redrive makes of them (CP-26, INV-18)."""
+
+from __future__ import annotations
+
+import base64
+from typing import Final
+
+import msgspec
+
+from schemas.commands import ChangeCommand, Create, decode_command
+
+MOST_VALUE: Final = 512 * 1024
+"""Bytes of the command's value that are kept; a longer one is cut, and cannot be redriven."""
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, tag=1, tag_field="v"):
+    """A parked command, as it stands in the dead-letter topic."""
+
+    why: str
+    """What went wrong, without attribute values."""
+    partition: int
+    offset: int
+    """Where the command stands in the command topic."""
+    parked_at: int
+    """Milliseconds since 1970."""
+    key: str
+    """The command's key: tenant and resource id."""
+    value: str
+    """The command's value in base64, cut to ``MOST_VALUE`` bytes."""
+    cut: bool = False
+    version: int = 0
+    """The version of the resource when the command was parked; 0 where there was none."""
+    txn: str | None = None
+    """The command's id, where it could be read; the same goes for the rest."""
+    tenant: str | None = None
+    gateway: str | None = None
+
+
+class Envelope(msgspec.Struct, frozen=True):
+    """What may still be read of a command that cannot be decoded: whom to answer."""
+
+    txn: str | None = None
+    tenant: str | None = None
+    gateway: str | None = None
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(DeadLetter)
+_envelope = msgspec.json.Decoder(Envelope)
+
+
+def encode_dead_letter(letter: DeadLetter) -> bytes:
+    """Return the letter as it stands in the topic."""
+    return _encoder.encode(letter)
+
+
+def decode_dead_letter(value: bytes) -> DeadLetter:
+    """Read a letter; raises msgspec.ValidationError for a schema number it does not know."""
+    return _decoder.decode(value)
+
+
+def envelope_of(value: bytes) -> Envelope:
+    """Return as much of an undecodable command as says whom to answer."""
+    try:
+        return _envelope.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return Envelope()
+
+
+def parked(
+    *, key: str, value: bytes, why: str, partition: int, offset: int, parked_at: int, version: int = 0
+) -> DeadLetter:
+    """Return the letter about a command whose value stands at this place of the command topic."""
+    envelope = envelope_of(value)
+    return DeadLetter(
+        why=why,
+        partition=partition,
+        offset=offset,
+        parked_at=parked_at,
+        key=key,
+        value=base64.b64encode(value[:MOST_VALUE]).decode(),
+        cut=len(value) > MOST_VALUE,
+        version=version,
+        txn=envelope.txn,
+        tenant=envelope.tenant,
+        gateway=envelope.gateway,
+    )
+
+
+def redriven(letter: DeadLetter, *, txn: str, now: int) -> ChangeCommand:
+    """Return a new command that does what the parked one asked for, unless anything has overtaken it.
+
+    It has no budget and nobody waits for it. If-Match is the version at parking; a create is only carried out where
+    the id never existed. Raises ValueError where the command was cut or cannot be decoded.
+    """
+    if letter.cut:
+        raise ValueError("the command was too large to be kept whole")
+    try:
+        command = decode_command(base64.b64decode(letter.value))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError("the command cannot be decoded") from error
+    return msgspec.structs.replace(
+        command,
+        txn=txn,
+        redrives=command.txn,
+        accepted_at=now,
+        budget=0,
+        gateway="",
+        key=msgspec.UNSET,
+        if_match=msgspec.UNSET if isinstance(command.change, Create) else (str(letter.version),),
+    )
