@@ -17,6 +17,7 @@ from tests.services.choice import absent, choose, given
 from tests.services.kafka import Broker
 from tests.services.processes import KafkaServer, Missing, RedisLike, Server
 from tests.services.redis import Flavour, RedisServer
+from tests.services.secure import SecureBroker, SecureRedis
 
 RUNNING: list[Server] = []
 """The servers of this pytest process."""
@@ -131,6 +132,38 @@ def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisLik
 def valkey_url(valkey_server: RedisLike) -> str:
     """Give the URL of an empty database of the Valkey."""
     return emptied(valkey_server)
+
+
+@pytest.fixture(scope="session")
+def secure_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureBroker]:
+    """Give a broker with SCRAM-SHA-512 over TLS, always a process: ``bootstrap``, ``ca_file``, ``username`` …"""
+    try:
+        broker = SecureBroker(tmp_path_factory.mktemp("secure-kafka"))
+    except Missing as why:
+        absent("kafka", str(why))
+    broker.start()
+    for _ in serving(broker):
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def secure_redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureRedis]:
+    """Give the Redis of ``secure_redis``, always a process."""
+    try:
+        server = SecureRedis(tmp_path_factory.mktemp("secure-redis"))
+    except Missing as why:
+        absent("redis", str(why))
+    server.start()
+    for _ in serving(server):
+        yield server
+
+
+@pytest.fixture
+def secure_redis(secure_redis_server: SecureRedis) -> SecureRedis:
+    """Give a Redis with TLS and users, empty: ``url`` (with its user), ``ca_file``."""
+    with redis.Redis.from_url(secure_redis_server.admin_url) as client:
+        client.flushdb()
+    return secure_redis_server
 
 
 def redis_process(directories: pytest.TempPathFactory, flavour: Flavour) -> RedisLike:
