@@ -13,6 +13,7 @@ from pathlib import Path
 from consumers.backends.sqlite_database import open_reader, open_writer
 from consumers.backends.sqlite_events import SqliteEvents
 from consumers.backends.sqlite_reader import SqliteReader
+from consumers.backends.sqlite_remembering import Fresh, RememberingStore
 from consumers.backends.sqlite_store import SqliteStore
 from consumers.backends.sqlite_thread import DatabaseThread
 from consumers.backends.sqlite_upkeep import SqliteUpkeep
@@ -22,7 +23,7 @@ from consumers.backends.sqlite_upkeep import SqliteUpkeep
 class Embedded:
     """What stands behind the ports in the embedded mode."""
 
-    store: SqliteStore
+    store: SqliteStore | RememberingStore
     reader: SqliteReader
     events: SqliteEvents
     upkeep: SqliteUpkeep
@@ -30,12 +31,18 @@ class Embedded:
 
 @contextlib.asynccontextmanager
 async def open_embedded(
-    path: Path, *, gateway: str, retention_days: float, clock: Callable[[], float] = time.time
+    path: Path,
+    *,
+    gateway: str,
+    retention_days: float,
+    fresh: Fresh | None = None,
+    clock: Callable[[], float] = time.time,
 ) -> AsyncIterator[Embedded]:
     """Open the database at ``path`` for the one process that serves from it, and make it where there is none.
 
-    ``gateway``: the id this process took at its start. Events are kept for ``retention_days``. On leaving, what was
-    asked for is done, the log is copied into the database, and all is closed.
+    ``gateway``: the id this process took at its start. Events are kept for ``retention_days``. With ``fresh`` the store
+    answers from memory what it can. On leaving, what was asked for is done, the log is copied into the database, and
+    all is closed.
 
     Raises DatabaseTooNew, DatabaseDamaged, StoreUnavailable.
     """
@@ -56,7 +63,13 @@ async def open_embedded(
         upkeep = SqliteUpkeep(writer, checkpointer, retention_days=retention_days, clock=clock)
         maintaining = asyncio.create_task(upkeep.maintain(), name="sqlite-upkeep")
         stack.push_async_callback(_end, maintaining)
-        yield Embedded(store, reader, events, upkeep)
+        if fresh is None:
+            yield Embedded(store, reader, events, upkeep)
+            return
+        remembering = RememberingStore(store, writer, fresh=fresh)
+        learning = asyncio.create_task(remembering.learn(), name="sqlite-learn")
+        stack.push_async_callback(_end, learning)
+        yield Embedded(remembering, reader, events, upkeep)
 
 
 @contextlib.asynccontextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -105,11 +105,11 @@ class SqliteStore:
         missing = [name for name in names if name not in self._holders]
         if missing:
             self._holders |= await self._thread.run(lambda database: _holders(database, missing))
-        reservations = self._reserve(claims)
-        for i, (claim, made) in enumerate(zip(claims, reservations, strict=True)):
-            if isinstance(made, Taken) and claim.unseen is not None:
-                reservations[i] = await self._thread.run(partial(self._taken, claim=claim, name=made.name))
-        return reservations
+        made = reservations(claims, self._holders)
+        for i, (claim, reservation) in enumerate(zip(claims, made, strict=True)):
+            if isinstance(reservation, Taken) and claim.unseen is not None:
+                made[i] = await self._thread.run(partial(self._taken, claim=claim, name=reservation.name))
+        return made
 
     async def commit(self, batch: Batch) -> None:
         """See ``consumers.ports.Store.commit``."""
@@ -143,7 +143,7 @@ class SqliteStore:
         holders.update((names[int(position)], holder.decode()) for position, holder in lines(row[4]))
         stored: dict[tuple[str, str, str], StoredResource | None] = {}
         for position, live, record in lines(row[0]):
-            stored[addresses[int(position)]] = _stored(record) if live == b"1" else None
+            stored[addresses[int(position)]] = stored_resource(record) if live == b"1" else None
         answered = {txns[int(position)]: decode_outcome(outcome) for position, outcome in lines(row[1])}
         keyed = {keys[int(position)]: decode_outcome(outcome) for position, outcome in lines(row[2])}
         numbers = dict.fromkeys(tenants, 0)
@@ -164,23 +164,6 @@ class SqliteStore:
             )
         return Snapshot(tuple(views), numbers), holders
 
-    def _reserve(self, claims: Sequence[Claim]) -> list[Reservation]:
-        # The owner is the only writer, and what it reserved before and did not commit it has given up: so names
-        # collide with committed holders and with earlier claims of this call, and nothing else.
-        reserved: _Holders = {}
-        result: list[Reservation] = []
-        for claim in claims:
-            names = [(claim.tenant, name) for name in claim.names]
-            taken = next((name for name in names if self._holders[name] not in {None, claim.resource_id}), None)
-            if taken is not None:
-                result.append(Taken(taken[1]))
-            elif any(reserved.get(name, claim.resource_id) != claim.resource_id for name in names):
-                result.append(Contended())
-            else:
-                reserved.update(dict.fromkeys(names, claim.resource_id))
-                result.append(Granted())
-        return result
-
     def _taken(self, database: sqlite3.Connection, claim: Claim, name: Name) -> Taken:
         """Return that the name is taken, with the answer of an identical create that never reached its caller (CP-30)."""
         question = {"tenant": claim.tenant, "attribute": name[0], "value": name[1], "unseen": claim.unseen}
@@ -192,6 +175,25 @@ class SqliteStore:
         return Taken(name, outcome if unseen and claim.now - outcome.decided_at <= UNSEEN_LIFE_MS else None)
 
 
+def reservations(claims: Sequence[Claim], holders: Mapping[tuple[str, Name], str | None]) -> list[Reservation]:
+    """Reserve the names of each claim, in order, where ``holders`` tells who holds each of them, None for nobody."""
+    # The owner is the only writer, and what it reserved before and did not commit it has given up: so names
+    # collide with committed holders and with earlier claims of this call, and nothing else.
+    reserved: _Holders = {}
+    result: list[Reservation] = []
+    for claim in claims:
+        names = [(claim.tenant, name) for name in claim.names]
+        taken = next((name for name in names if holders[name] not in {None, claim.resource_id}), None)
+        if taken is not None:
+            result.append(Taken(taken[1]))
+        elif any(reserved.get(name, claim.resource_id) != claim.resource_id for name in names):
+            result.append(Contended())
+        else:
+            reserved.update(dict.fromkeys(names, claim.resource_id))
+            result.append(Granted())
+    return result
+
+
 def _holders(database: sqlite3.Connection, names: Sequence[tuple[str, Name]]) -> _Holders:
     """Return who holds each name, None for nobody."""
     row = database.execute(_HOLDERS, {"names": asked([(tenant, *name) for tenant, name in names])}).fetchone()
@@ -200,7 +202,8 @@ def _holders(database: sqlite3.Connection, names: Sequence[tuple[str, Name]]) ->
     return holders
 
 
-def _stored(value: bytes) -> StoredResource:
+def stored_resource(value: bytes) -> StoredResource:
+    """Return the resource of a stored record. Raises DatabaseDamaged where it cannot be read or is no resource's."""
     try:
         record = decode_record(value)
     except msgspec.DecodeError as error:
