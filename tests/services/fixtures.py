@@ -7,18 +7,21 @@ A test that kills or freezes one need not undo that: the next test finds it runn
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import pytest
 import redis
 
 from tests.services.choice import absent, choose, given
+from tests.services.containers import ContainerServer, KafkaContainer, RedisContainer, sweep
 from tests.services.kafka import Broker
 from tests.services.processes import KafkaServer, Missing, RedisLike, Server
 from tests.services.redis import Flavour, RedisServer
 from tests.services.secure import SecureBroker, SecureRedis
 
+C = TypeVar("C", bound=ContainerServer)
 RUNNING: list[Server] = []
 """The servers of this pytest process."""
 
@@ -48,6 +51,9 @@ class Given:
     def revive(self) -> None:
         pass
 
+    def close(self) -> None:
+        pass
+
     def _not_ours(self) -> None:
         pytest.skip(f"{self.bootstrap or self.url.rpartition('@')[2]} was given to the tests, which do not kill it")
 
@@ -65,8 +71,7 @@ def serving(server: Server) -> Iterator[None]:
         yield
     finally:
         RUNNING.remove(server)
-        if not isinstance(server, Given):
-            server.stop()
+        server.close()
 
 
 @pytest.fixture(scope="session")
@@ -79,7 +84,12 @@ def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServ
         return broker
 
     broker: KafkaServer = choose(
-        "kafka", {"given": lambda: Given(bootstrap=given("SCIMGW_TEST_KAFKA")), "processes": as_process}
+        "kafka",
+        {
+            "given": lambda: Given(bootstrap=given("SCIMGW_TEST_KAFKA")),
+            "processes": as_process,
+            "containers": lambda: in_container(KafkaContainer),
+        },
     )
     for _ in serving(broker):
         yield broker
@@ -105,6 +115,7 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisLike
         {
             "given": lambda: Given(url=given("SCIMGW_TEST_REDIS")),
             "processes": lambda: redis_process(tmp_path_factory, "redis"),
+            "containers": lambda: in_container(RedisContainer),
         },
     )
     for _ in serving(server):
@@ -170,6 +181,18 @@ def redis_process(directories: pytest.TempPathFactory, flavour: Flavour) -> Redi
     """Start a server in a directory of its own, or raise ``Missing``."""
     server = RedisServer(directories.mktemp(flavour), flavour)
     server.start()
+    return server
+
+
+def in_container(kind: Callable[[], C]) -> C:
+    """Start a container, or raise ``Missing``."""
+    sweep()
+    server = kind()
+    try:
+        server.start()
+    except BaseException:
+        server.close()
+        raise
     return server
 
 

@@ -45,6 +45,9 @@ class Server(Protocol):
     def revive(self) -> None:
         """Have it running and answering, whatever was done to it."""
 
+    def close(self) -> None:
+        """End it for good."""
+
 
 class KafkaServer(Server, Protocol):
     """A broker."""
@@ -134,6 +137,9 @@ class ServerProcess(ABC):
             self.start()
         elif self._paused:
             self.resume()
+
+    def close(self) -> None:
+        self.stop()
 
     def log(self) -> str:
         """Return what it has logged, of all its starts."""
