@@ -64,6 +64,38 @@ class Metrics:
             "Callers told that the outcome is unknown.",
             registry=self.registry,
         )
+        self.appended = Counter(
+            "scimgw_commands_appended_total",
+            "Commands that the broker acknowledged to this gateway.",
+            registry=self.registry,
+        )
+        self.reply_seconds = Histogram(
+            "scimgw_reply_seconds",
+            "Seconds from a command's acknowledged append to its reply.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.replies_late = Counter(
+            "scimgw_replies_late_total",
+            "Answers whose reply was lost: found as stored outcomes.",
+            registry=self.registry,
+        )
+        self.replies_unknown = Counter(
+            "scimgw_replies_unknown_total",
+            "Replies dropped: nobody waited for them, any more or ever.",
+            registry=self.registry,
+        )
+        self.clock_skew = Gauge(
+            "scimgw_clock_skew_seconds",
+            "How far the clock of this process is ahead of the brokers', as last seen; beyond 1 s it is not ready.",
+            registry=self.registry,
+        )
+        self._reached = Gauge(
+            "scimgw_server_reached",
+            "Whether the server (kafka, redis) answered when last asked.",
+            ("server",),
+            registry=self.registry,
+        )
         self.store_failures = Counter(
             "scimgw_store_failures_total",
             "Batches that the store could not view, reserve or keep.",
@@ -111,3 +143,7 @@ class Metrics:
         if histogram is None:
             histogram = self._step_children[step] = self._step_seconds.labels(step)
         histogram.observe(seconds)
+
+    def reached(self, server: str, answers: bool) -> None:
+        """Note whether a server answers."""
+        self._reached.labels(server).set(answers)

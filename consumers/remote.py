@@ -1,0 +1,261 @@
+"""The distributed way of a command: appended to the command topic, answered by a reply or by its stored outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from consumers.errors import LogUnavailable, OperatorError
+from consumers.metrics import Metrics
+from consumers.partition_ports import CommandLog
+from consumers.ports import Reader, Reply
+from consumers.submission import Busy, OutcomeUnknown, SubmissionError
+from schemas.commands import ChangeCommand, encode_command
+from schemas.errors import TooLarge
+from schemas.partitions import partition_of
+
+logger = logging.getLogger("scimgw.remote")
+
+MOST_PENDING: Final = 4096
+MOST_PENDING_BYTES: Final = 64 * 1024 * 1024
+"""How many commands may wait, and how much they may come to; more are refused as busy (INV-19)."""
+MOST_COMMAND_BYTES: Final = 4 * 1024 * 1024 - 64 * 1024
+"""The topic takes 4 MiB a batch; key, headers and framing have the rest. A larger one would break the producer (CP-10)."""
+SWEEP_S: Final = 0.05
+POLLS_S: Final = (0.25, 1.0)
+LAST_POLL_S: Final = 0.3
+"""The stored outcome is looked for so long after the submission, and so long before the end of the budget (CP-27)."""
+POLLED_AT_ONCE: Final = 256
+OVERDUE_S: Final = 60.0
+"""For how long a command whose caller was told "unknown" counts as pending, if no answer comes."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A command that was submitted here and that its caller has no answer to."""
+
+    tenant: str
+    future: asyncio.Future[Reply]
+    size: int
+    deadline: float
+    """Seconds since 1970, like all that follow."""
+    polls: list[float]
+    """When its outcome is to be looked for, the last first."""
+    appended: float | None = None
+    appending: bool = True
+
+
+class RemoteCommands:
+    """``consumers.ports.Submitter`` over the command topic: one table of who waits, one task that sweeps it.
+
+    The append of a command runs apart from its caller, who may go away or be answered while it hangs. An answer comes
+    as a reply; where that was lost, the outcome in the store is it, and comes without the resource.
+    """
+
+    def __init__(
+        self,
+        log: CommandLog,
+        reader: Reader,
+        metrics: Metrics,
+        mark_unseen: Callable[[str, str], None],
+        *,
+        shards: int,
+        partitions: int,
+        most_pending: int = MOST_PENDING,
+        most_bytes: int = MOST_PENDING_BYTES,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._log = log
+        self._reader = reader
+        self._metrics = metrics
+        self._mark_unseen = mark_unseen
+        self._shards = shards
+        self._partitions = partitions
+        self._most_pending = most_pending
+        self._most_bytes = most_bytes
+        self._clock = clock
+        self._waiting: dict[str, _Waiting] = {}
+        self._overdue: dict[str, tuple[str, float]] = {}
+        """Tenant, and when to forget it, of commands whose callers were told "unknown"; in the order of forgetting."""
+        self._held = 0
+        self._bytes = 0
+        """What is not answered, or still being appended: both cost memory."""
+        self._appends: set[asyncio.Task[None]] = set()
+        self._polling: asyncio.Task[None] | None = None
+        metrics.in_flight.set_function(self.__len__)
+
+    async def submit(self, command: ChangeCommand) -> Reply:
+        """See ``consumers.ports.Submitter.submit``; raises TooLarge for a command that the topic would not take."""
+        value = encode_command(command)
+        if len(value) > MOST_COMMAND_BYTES:
+            raise TooLarge(f"the change exceeds {MOST_COMMAND_BYTES} bytes; send it in smaller parts")
+        if self._held >= self._most_pending or self._bytes + len(value) > self._most_bytes:
+            self._metrics.shed.inc()
+            raise Busy(command.txn)
+        deadline = (command.accepted_at + command.budget) / 1000
+        waiting = _Waiting(
+            tenant=command.tenant,
+            future=asyncio.get_running_loop().create_future(),
+            size=len(value),
+            deadline=deadline,
+            polls=_polls(self._clock(), deadline),
+        )
+        self._waiting[command.txn] = waiting
+        self._held += 1
+        self._bytes += waiting.size
+        # Tasks begin in the order in which they are made: so do the appends to a partition.
+        append = asyncio.create_task(self._append(command, waiting, value), name="append")
+        self._appends.add(append)
+        append.add_done_callback(self._appends.discard)
+        # A caller that goes away cancels the future, not the command, which is on its way.
+        return await waiting.future
+
+    def __len__(self) -> int:
+        """Return how many commands are not answered, or not yet with the broker."""
+        return self._held
+
+    def is_pending(self, tenant: str, txn: str) -> bool:
+        """See ``consumers.ports.Submitter.is_pending``; also true for a while after the caller was told "unknown"."""
+        if waiting := self._waiting.get(txn):
+            return waiting.tenant == tenant
+        return txn in self._overdue and self._overdue[txn][0] == tenant
+
+    def mark_unseen(self, tenant: str, unseen: str) -> None:
+        """See ``consumers.ports.Submitter.mark_unseen``."""
+        self._mark_unseen(tenant, unseen)
+
+    def deliver(self, txn: str, answer: Reply | SubmissionError) -> None:
+        """Take an answer (``consumers.partition_ports.Deliver``).
+
+        One that nobody waits for, any more or ever, is dropped and counted; so is one that speaks of another command.
+        """
+        if not _is_answer_to(txn, answer):
+            self._metrics.replies_unknown.inc()
+            logger.error("a reply names another command", extra={"action": "reply", "txn": txn})
+            return
+        if txn not in self._waiting:
+            self._overdue.pop(txn, None)
+            self._metrics.replies_unknown.inc()
+            return
+        waiting = self._waiting[txn]
+        if waiting.appended is not None:
+            self._metrics.reply_seconds.observe(max(0.0, self._clock() - waiting.appended))
+        self._answer(txn, answer)
+
+    async def sweep(self) -> None:
+        """Look after those who wait, until cancelled; one task, not a timer each (CP-27)."""
+        try:
+            while True:
+                await asyncio.sleep(SWEEP_S)
+                self.expire(self._clock())
+                self._look_for_outcomes(self._clock())
+        finally:
+            if self._polling is not None:
+                self._polling.cancel()
+
+    def expire(self, now: float) -> None:
+        """Answer every caller whose budget ended before ``now`` (seconds since 1970): the outcome is unknown."""
+        for txn in [txn for txn, waiting in self._waiting.items() if waiting.deadline <= now]:
+            self._give_up(txn)
+        for txn in [txn for txn, (_, until) in itertools.islice(self._overdue.items(), 256) if until <= now]:
+            del self._overdue[txn]
+
+    def abandon(self) -> None:
+        """Answer every caller that still waits: the process stops, its outcome will be told by the ``txn``."""
+        for txn in list(self._waiting):
+            self._give_up(txn)
+
+    async def close(self) -> None:
+        """Abandon, and end the appends that still run; what they had in hand may yet appear."""
+        self.abandon()
+        for append in self._appends:
+            append.cancel()
+        await asyncio.gather(*self._appends, return_exceptions=True)
+
+    async def poll(self, txns: Sequence[str]) -> None:
+        """Look for the stored outcomes of these commands, and answer with what is found: their replies were lost."""
+        wanted = [(txn, waiting) for txn in txns if (waiting := self._waiting.get(txn)) is not None]
+        looks = (self._reader.outcome(waiting.tenant, txn) for txn, waiting in wanted)
+        for (txn, _), found in zip(wanted, await asyncio.gather(*looks, return_exceptions=True), strict=True):
+            if isinstance(found, OperatorError) or found is None:
+                continue
+            if isinstance(found, BaseException):
+                raise found
+            if txn in self._waiting:
+                self._metrics.replies_late.inc()
+                self._answer(txn, Reply(found))
+
+    async def _append(self, command: ChangeCommand, waiting: _Waiting, value: bytes) -> None:
+        tenant, resource_id = command.tenant, command.resource_id
+        partition = partition_of(tenant, resource_id, shards=self._shards, partitions=self._partitions)
+        try:
+            await self._log.append(partition, f"{tenant}/{resource_id}", value)
+            waiting.appended = self._clock()
+            self._metrics.appended.inc()
+        except LogUnavailable as error:
+            logger.warning("an append failed: %s", error, extra={"action": "append", "txn": command.txn})
+            self._give_up(command.txn)  # at once: it may be durable or never become so, waiting does not tell (G3)
+        except Exception:
+            logger.exception("an append failed", extra={"action": "append", "txn": command.txn})
+            self._give_up(command.txn)
+        finally:
+            waiting.appending = False
+            if self._waiting.get(command.txn) is not waiting:
+                self._let_go(waiting)
+
+    def _give_up(self, txn: str) -> None:
+        """Tell the caller that the outcome is unknown."""
+        if txn not in self._waiting:
+            return
+        self._metrics.unknown.inc()
+        self._overdue[txn] = self._waiting[txn].tenant, self._clock() + OVERDUE_S
+        if len(self._overdue) > self._most_pending:
+            del self._overdue[next(iter(self._overdue))]
+        self._answer(txn, OutcomeUnknown(txn))
+
+    def _answer(self, txn: str, answer: Reply | SubmissionError) -> None:
+        waiting = self._waiting.pop(txn)
+        if not waiting.appending:
+            self._let_go(waiting)
+        if waiting.future.done():
+            return
+        if isinstance(answer, Reply):
+            waiting.future.set_result(answer)
+        else:
+            waiting.future.set_exception(answer)
+
+    def _let_go(self, waiting: _Waiting) -> None:
+        self._held -= 1
+        self._bytes -= waiting.size
+
+    def _look_for_outcomes(self, now: float) -> None:
+        """Begin to poll for those who are due, unless the last poll still runs."""
+        if self._polling is not None:
+            if not self._polling.done():
+                return
+            self._polling.result()
+        due = [txn for txn, waiting in self._waiting.items() if waiting.polls and waiting.polls[-1] <= now]
+        due = due[:POLLED_AT_ONCE]
+        for txn in due:
+            polls = self._waiting[txn].polls
+            while polls and polls[-1] <= now:
+                polls.pop()
+        self._polling = asyncio.create_task(self.poll(due), name="poll-outcomes") if due else None
+
+
+def _polls(now: float, deadline: float) -> list[float]:
+    """Return when to look for an outcome, the last first: none where the budget is over before."""
+    times = {now + after for after in POLLS_S} | {deadline - LAST_POLL_S}
+    return sorted((time for time in times if now < time < deadline), reverse=True)
+
+
+def _is_answer_to(txn: str, answer: Reply | SubmissionError) -> bool:
+    """Tell whether an answer is about this command; a replayed one has the txn of the command that was first."""
+    if isinstance(answer, Reply):
+        return answer.replayed or answer.outcome.txn == txn
+    return answer.txn == txn
