@@ -17,6 +17,7 @@ from aiohttp import web
 
 from consumers.apply import ApplyLoop, straight_to
 from consumers.backends.sqlite import open_embedded
+from consumers.backends.sqlite_remembering import minted_by
 from consumers.embedded import LocalCommands
 from consumers.metrics import Metrics
 from consumers.settings import Settings
@@ -99,7 +100,9 @@ async def _open(
     """Open the store and start what applies commands to it."""
     gateway, metrics = new_id(), Metrics()
     embedded = await stack.enter_async_context(
-        open_embedded(database, gateway=gateway, retention_days=settings.events.retention_days)
+        open_embedded(
+            database, gateway=gateway, retention_days=settings.events.retention_days, fresh=minted_by(gateway)
+        )
     )
     commands = LocalCommands(metrics, embedded.store.mark_unseen)
     applying = ApplyLoop(commands, embedded.store, straight_to(embedded.store), metrics=metrics, issuer=settings.issuer)
