@@ -177,11 +177,12 @@ class ApplyLoop:
 
     async def _wait_for_first(self, claims: list[Claim]) -> list[Reservation]:
         """Try again for up to a second while the first claim is contended (CP-20)."""
-        deadline = time.monotonic() + CONTENTION_LIMIT_S
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + CONTENTION_LIMIT_S
         while True:
             await asyncio.sleep(CONTENTION_PAUSE_S)
             reservations = await self._store.reserve(claims)
-            if not isinstance(reservations[0], Contended) or time.monotonic() > deadline:
+            if not isinstance(reservations[0], Contended) or loop.time() > deadline:
                 return reservations
 
     def _number(self, commands: Sequence[ChangeCommand], steps: Sequence[Step], snapshot: Snapshot) -> Batch:

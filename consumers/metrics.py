@@ -101,6 +101,65 @@ class Metrics:
             "Batches that the store could not view, reserve or keep.",
             registry=self.registry,
         )
+        self.transactions = Counter(
+            "scimgw_transactions_total", "Kafka transactions committed by this worker.", registry=self.registry
+        )
+        self.partitions = Gauge(
+            "scimgw_partitions", "Partitions that this worker owns or is taking over.", registry=self.registry
+        )
+        self._take_overs = Histogram(
+            "scimgw_take_over_seconds",
+            "Seconds from the fence to the first command of a partition that was taken over.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.replayed = Counter(
+            "scimgw_state_records_replayed_total",
+            "State records put into the store by take-overs.",
+            registry=self.registry,
+        )
+        self.ownership_lost = Counter(
+            "scimgw_ownership_lost_total",
+            "Times a partition was lost: fenced, another boot of the store, or a transaction in doubt.",
+            registry=self.registry,
+        )
+        self.memberships_lost = Counter(
+            "scimgw_memberships_lost_total",
+            "Times the membership in the group of workers broke and was made anew.",
+            registry=self.registry,
+        )
+        self.skipped_commands = Counter(
+            "scimgw_commands_skipped_total",
+            "Commands that retention removed before they were decided: page on it.",
+            registry=self.registry,
+        )
+        self.parked = Counter(
+            "scimgw_commands_parked_total", "Commands put into the dead-letter topic.", registry=self.registry
+        )
+        self._halted = Gauge(
+            "scimgw_partition_halted",
+            "1 while a partition cannot be taken over without losing something: page on it.",
+            ("partition",),
+            registry=self.registry,
+        )
+        self._decided_offset = Gauge(
+            "scimgw_partition_offset",
+            "Offset of the last command decided.",
+            ("partition",),
+            registry=self.registry,
+        )
+        self._lag_seconds = Gauge(
+            "scimgw_partition_lag_seconds",
+            "Seconds from the append of the last command decided to its answer.",
+            ("partition",),
+            registry=self.registry,
+        )
+        self._lag_commands = Gauge(
+            "scimgw_partition_lag_commands",
+            "Commands appended and not yet decided, as of the last fetch.",
+            ("partition",),
+            registry=self.registry,
+        )
         self.refused_tokens = Counter(
             "scimgw_tokens_refused_total",
             "Requests without a valid token.",
@@ -111,6 +170,30 @@ class Metrics:
         self._command_children: dict[tuple[str, str, str], Counter] = {}
         self._step_children: dict[str, Histogram] = {}
         self._event_children: dict[str, Counter] = {}
+        self._progress_children: dict[int, tuple[Gauge, Gauge]] = {}
+
+    def taken_over(self, partition: int, seconds: float) -> None:
+        """Note a take-over."""
+        self._take_overs.observe(seconds)
+        self.halted(partition, 0)
+
+    def halted(self, partition: int, halted: int) -> None:
+        """Note whether a partition stands."""
+        self._halted.labels(str(partition)).set(halted)
+
+    def progress(self, partition: int, offset: int, lag_seconds: float) -> None:
+        """Note how far a partition is decided."""
+        children = self._progress_children.get(partition)
+        if children is None:
+            label = str(partition)
+            children = self._decided_offset.labels(label), self._lag_seconds.labels(label)
+            self._progress_children[partition] = children
+        children[0].set(offset)
+        children[1].set(lag_seconds)
+
+    def lag(self, partition: int, commands: int) -> None:
+        """Note how many commands of a partition wait."""
+        self._lag_commands.labels(str(partition)).set(commands)
 
     def request(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count an answered request."""

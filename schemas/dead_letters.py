@@ -42,6 +42,10 @@ class Envelope(msgspec.Struct, frozen=True):
     txn: str | None = None
     tenant: str | None = None
     gateway: str | None = None
+    resource_type: str = "User"
+    resource_id: str = ""
+    fingerprint: str = ""
+    accepted_at: int = 0
 
 
 _encoder = msgspec.json.Encoder()

@@ -11,7 +11,7 @@ from schemas.commands import verb_of
 from schemas.events import EventRecord, event_record
 from schemas.ids import is_derived
 from schemas.outcomes import Outcome
-from schemas.records import GoneRecord, ResourceImage, UserRecord, encode_record, resource_key
+from schemas.records import Address, GoneRecord, ResourceImage, UserRecord, encode_record, resource_key
 from schemas.timestamps import milliseconds
 
 TOMBSTONE_LIFE_MS: Final = 30 * 24 * 3600 * 1000
@@ -73,6 +73,8 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     """Tenant and outcome, in the order of the commands."""
     numbers: dict[str, int]
     """The number of the last change of each tenant that changed."""
+    forgotten: tuple[Address, ...] = ()
+    """Deleted resources whose places go."""
     mark: Watermark | None = None
     """How far the log is once this batch is in it; None where there is no log beside the store."""
 

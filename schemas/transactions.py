@@ -14,6 +14,7 @@ from schemas.records import (
     encode_record,
     number_key,
     position_key,
+    resource_key,
 )
 
 
@@ -42,6 +43,9 @@ def transaction_of(batch: Batch, *, partition: int, position: int, dead: tuple[D
     changed = {change.txn for change in batch.changes}
     left = tuple(Answered(tenant, outcome) for tenant, outcome in batch.outcomes if outcome.txn not in changed)
     state = [StateRecord(change.key, change.record) for change in batch.changes]
+    state += [
+        StateRecord(resource_key(gone.tenant, gone.resource_type, gone.resource_id), None) for gone in batch.forgotten
+    ]
     state += [StateRecord(number_key(tenant), encode_record(SeqRecord(seq=n))) for tenant, n in batch.numbers.items()]
     place = PositionRecord(offset=position, answered=left)
     state.append(StateRecord(position_key(partition), encode_record(place)))

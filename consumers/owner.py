@@ -1,0 +1,373 @@
+"""The owner of one partition: takes it over, then applies its commands batch by batch, one transaction each."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from consumers.apply import Answer, ApplyLoop
+from consumers.errors import NotRecovered, OperatorError, PartitionHalted, StoreConflict, StoreUnavailable
+from consumers.metrics import Metrics
+from consumers.partition_ports import CommandFeed, Delivered, OwnershipLost, PartitionLog, PartitionStore
+from consumers.slots import TransactionSlots
+from consumers.submission import Failed
+from consumers.takeover import Resumption, take_over
+from schemas.changes import View
+from schemas.commands import ChangeCommand, decode_command, verb_of
+from schemas.dead_letters import DeadLetter, Envelope, envelope_of, parked
+from schemas.numbering import Batch, Watermark
+from schemas.outcomes import Outcome, Refusal
+from schemas.transactions import Transaction, transaction_of
+
+logger = logging.getLogger(__name__)
+
+MOST: Final = 256
+MOST_BYTES: Final = 8 * 1024 * 1024
+"""How many commands are looked at together, and how much they come to, not counting the last."""
+CHECK_S: Final = 1.0
+"""How often boot and fence are checked, idle or not (CP-16)."""
+TOUCH_S: Final = 24 * 3600.0
+"""How often both transactional ids are used at least: the broker forgets them after seven idle days (CP-16)."""
+FORGET_S: Final = 60.0
+MOST_FORGOTTEN: Final = 500
+TRANSACTION_MARGIN_MS: Final = 4000
+"""A command is decided only so long before its budget ends: a transaction's time limit and a second of skew (CP-18)."""
+MOST_ATTEMPTS: Final = 3
+"""The third attempt at a command whose first two ended with the worker's death is not made (CP-26)."""
+RECOVERY_PAUSE_S: Final = 0.05
+LONGEST_PAUSE_S: Final = 5.0
+HALT_PAUSE_S: Final = 30.0
+
+
+class CommitRefused(Exception):
+    """The store refused a batch that its own view had allowed: a defect, in a command or in us."""
+
+
+class PartitionOwner:
+    """Owns a partition for as long as it is assigned: the only one that changes its resources."""
+
+    def __init__(
+        self,
+        partition: int,
+        feed: CommandFeed,
+        log: PartitionLog,
+        store: PartitionStore,
+        *,
+        metrics: Metrics,
+        issuer: str,
+        slots: TransactionSlots,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._partition = partition
+        self._feed = feed
+        self._log = log
+        self._store = store
+        self._metrics = metrics
+        self._slots = slots
+        self._clock = clock
+        self._applying = ApplyLoop(
+            self,
+            store,
+            self._persist,
+            metrics=metrics,
+            issuer=issuer,
+            partition=partition,
+            most=MOST,
+            margin_ms=TRANSACTION_MARGIN_MS,
+            park=self._park_crashed,
+            clock=clock,
+        )
+        self._stopping = False
+        self._taken: Sequence[Delivered] = ()
+        """What the running batch was delivered."""
+        self._decided = -1
+        """Offset of the last command that was dealt with, whether or not a position says so yet."""
+        self._answers: deque[tuple[str, str, Answer]] = deque()
+        self._replying: asyncio.Task[None] | None = None
+        self._careful_until = -1
+        """Commands before this offset run one by one: one of them may have killed the last owner (CP-26)."""
+
+    def stop(self) -> None:
+        """Finish the running batch, then return from ``run``."""
+        self._stopping = True
+
+    async def run(self) -> None:
+        """Own the partition until told to stop, or until it is no longer assigned; never raises but for cancellation."""
+        failures = 0
+        careful = False
+        try:
+            while not self._stopping and self._feed.assigned:
+                try:
+                    resumption = await self._take_over(forgive=failures > 0 and not careful)
+                    failures, careful = 0, careful or (resumption.unclean and failures == 0)
+                    await self._serve(resumption.offset, careful=careful)
+                except PartitionHalted as error:
+                    self._halted(error)
+                    await self._pause(HALT_PAUSE_S)
+                except (OwnershipLost, OperatorError) as error:
+                    failures, careful = failures + 1, False
+                    self._metrics.ownership_lost.inc()
+                    logger.warning(
+                        "partition lost", extra={"action": "own", "partition": self._partition, "error": str(error)}
+                    )
+                    await self._pause(_back_off(failures))
+                except Exception:
+                    # What we do not know may be a command's doing: whoever comes next tries them one by one (CP-26).
+                    failures, careful = failures + 1, True
+                    logger.exception("a batch failed", extra={"action": "own", "partition": self._partition})
+                    await self._pause(_back_off(failures))
+        finally:
+            if self._replying is not None:
+                self._replying.cancel()
+            await self._log.close()
+
+    async def _take_over(self, *, forgive: bool) -> Resumption:
+        resumption = await take_over(
+            self._partition, self._log, self._store, self._feed, metrics=self._metrics, clock=self._clock
+        )
+        self._metrics.halted(self._partition, 0)
+        if not forgive:
+            return resumption
+        # It was the log or the store that failed, not the command: it is not held against it.
+        await self._store.forgive()
+        return Resumption(resumption.offset, unclean=False)
+
+    async def _serve(self, offset: int, *, careful: bool) -> None:
+        """Apply commands from ``offset`` on until told to stop; raises what took the partition away."""
+        self._decided = offset - 1
+        self._careful_until = offset + MOST if careful else -1
+        self._answers.clear()
+        await self._feed.seek(offset)
+        loop = asyncio.get_running_loop()
+        checked = forgotten = touched = loop.time()
+        while not self._stopping and self._feed.assigned:
+            now = loop.time()
+            if now - checked >= CHECK_S:
+                await self._check()
+                checked = now
+            if now - forgotten >= FORGET_S:
+                await self._forget()
+                forgotten = now
+            if now - touched >= TOUCH_S:
+                await self._touch()
+                touched = now
+            delivered = await self._feed.take(MOST, MOST_BYTES, CHECK_S)
+            if delivered:
+                await self._step(delivered)
+        await self._answered()
+        await self._store.leave()
+
+    async def _check(self) -> None:
+        await self._store.check(self._now())
+        with contextlib.suppress(OperatorError):
+            _, end = await self._feed.bounds()
+            self._metrics.lag(self._partition, end - self._decided - 1)
+
+    async def _step(self, delivered: Sequence[Delivered]) -> None:
+        """Deal with the next commands, one at least; what the store cannot do now is tried again."""
+        failures = 0
+        while True:
+            try:
+                count = await self._batch(delivered)
+                break
+            except NotRecovered:
+                await asyncio.sleep(RECOVERY_PAUSE_S)
+            except StoreUnavailable as error:
+                # Nothing was decided. The fence tells whether we still own the partition when the store is back.
+                failures += 1
+                self._metrics.store_failures.inc()
+                logger.warning("the store failed", extra={"action": "view", "error": str(error)})
+                await asyncio.sleep(_back_off(failures))
+            if self._stopping or not self._feed.assigned:
+                return
+        last = delivered[count - 1]
+        self._decided = last.offset
+        self._feed.done(count)
+        self._metrics.progress(self._partition, last.offset, self._clock() - last.appended_at / 1000)
+        await self._reply()
+
+    async def _batch(self, delivered: Sequence[Delivered]) -> int:
+        """Decide a prefix of what was delivered and return its length (≥ 1)."""
+        careful = delivered[0].offset < self._careful_until
+        self._taken = delivered[:1] if careful else delivered
+        commands = []
+        for one in self._taken:
+            command = _decoded(one)
+            if command is None:
+                break
+            commands.append(command)
+        if not commands:
+            await self._park_undecodable(delivered[0])
+            return 1
+        if careful and await self._store.attempt(delivered[0].offset) >= MOST_ATTEMPTS:
+            why = "its worker died, or its transaction failed, each time it was tried"
+            await self._park(delivered[0], commands[0], why)
+            self.answer(commands[0], Failed(commands[0].txn))
+            return 1
+        return await self._applying.apply(commands)
+
+    async def take(self, most: int) -> list[ChangeCommand]:
+        """See ``consumers.apply.CommandSource.take``; not used: the owner hands over commands itself."""
+        raise NotImplementedError
+
+    def answer(self, command: ChangeCommand, answer: Answer) -> None:
+        """See ``consumers.apply.CommandSource.answer``; sent together once the batch is done."""
+        if command.gateway:
+            self._answers.append((command.gateway, command.tenant, answer))
+
+    async def _reply(self) -> None:
+        """Send the batch's answers while the next batch runs; one sending at a time."""
+        await self._answered()
+        if self._answers:
+            answers = list(self._answers)
+            self._answers.clear()
+            self._replying = asyncio.create_task(self._store.reply(answers), name=f"reply-{self._partition}")
+
+    async def _answered(self) -> None:
+        if self._replying is not None:
+            await self._replying
+            self._replying = None
+
+    async def _persist(self, batch: Batch, count: int) -> None:
+        """Make a batch durable in the log, then visible in the store (CP-22, CP-24)."""
+        await self._persist_up_to(batch, self._taken[count - 1].offset)
+
+    async def _persist_up_to(self, batch: Batch, position: int, dead: tuple[DeadLetter, ...] = ()) -> None:
+        """Log, then store; raises OwnershipLost whenever it is not known that both have it: a take-over will tell."""
+        transaction = transaction_of(batch, partition=self._partition, position=position, dead=dead)
+        try:
+            offset = await self._append(transaction)
+            mark = Watermark(offset=offset, position=position, time=self._now())
+            await self._store.commit(msgspec.structs.replace(batch, mark=mark))
+        except StoreConflict as error:
+            raise CommitRefused(str(error)) from error
+        except OperatorError as error:
+            raise OwnershipLost(str(error)) from error
+
+    async def _append(self, transaction: Transaction) -> int:
+        async with self._slots.one():
+            started = time.perf_counter()
+            offset = await self._log.append(transaction)
+            self._metrics.step("log", time.perf_counter() - started)
+        self._metrics.transactions.inc()
+        return offset
+
+    async def _touch(self) -> None:
+        """Use both transactional ids, and let the position catch up with commands that left nothing."""
+        nothing = Batch(changes=(), outcomes=(), numbers={})
+        for _ in range(2):
+            await self._persist_up_to(nothing, self._decided)
+
+    async def _forget(self) -> None:
+        """Let the places of resources go that were deleted thirty days ago (CP-8)."""
+        gone = await self._store.forgotten(self._now(), MOST_FORGOTTEN)
+        if gone:
+            batch = Batch(changes=(), outcomes=(), numbers={}, forgotten=tuple(gone))
+            await self._persist_up_to(batch, self._decided)
+
+    async def _park_crashed(self, command: ChangeCommand, error: Exception) -> None:
+        await self._park(self._taken[0], command, f"{type(error).__name__} while it was decided")
+
+    async def _park(self, delivered: Delivered, command: ChangeCommand, why: str) -> None:
+        """Dead letter, position and outcome in one transaction (CP-26)."""
+        snapshot = await self._store.view([command])
+        view: View = snapshot.views[0]
+        letter = self._letter(delivered, why, 0 if view.resource is None else view.resource.version)
+        outcome = _failure(Envelope(command.txn, command.tenant, command.gateway, command.resource_type))
+        outcome = msgspec.structs.replace(
+            outcome,
+            resource_id=command.resource_id,
+            verb=verb_of(command),
+            fingerprint=command.fingerprint,
+            key=None if command.key is msgspec.UNSET else command.key,
+            decided_at=command.accepted_at,
+        )
+        await self._parked(delivered, letter, (command.tenant, outcome))
+
+    async def _park_undecodable(self, delivered: Delivered) -> None:
+        """Park what is no command; its caller gets an answer where it can be read who that is (INV-18)."""
+        envelope = envelope_of(delivered.value)
+        letter = self._letter(delivered, "it cannot be decoded", 0)
+        if envelope.txn is None or envelope.tenant is None:
+            await self._parked(delivered, letter, None)
+            return
+        outcome = msgspec.structs.replace(_failure(envelope), decided_at=envelope.accepted_at or delivered.appended_at)
+        await self._parked(delivered, letter, (envelope.tenant, outcome))
+        if envelope.gateway:
+            self._answers.append((envelope.gateway, envelope.tenant, Failed(envelope.txn)))
+
+    def _letter(self, delivered: Delivered, why: str, version: int) -> DeadLetter:
+        return parked(
+            key=delivered.key,
+            value=delivered.value,
+            why=why,
+            partition=self._partition,
+            offset=delivered.offset,
+            parked_at=self._now(),
+            version=version,
+        )
+
+    async def _parked(self, delivered: Delivered, letter: DeadLetter, outcome: tuple[str, Outcome] | None) -> None:
+        batch = Batch(changes=(), outcomes=() if outcome is None else (outcome,), numbers={})
+        await self._persist_up_to(batch, delivered.offset, (letter,))
+        self._metrics.parked.inc()
+        logger.error(
+            "a command was parked",
+            extra={"action": "park", "partition": self._partition, "offset": delivered.offset, "why": letter.why},
+        )
+
+    def _halted(self, error: PartitionHalted) -> None:
+        self._metrics.halted(self._partition, 1)
+        logger.critical("partition halted", extra={"action": "halt", "partition": self._partition, "error": str(error)})
+
+    async def _pause(self, seconds: float) -> None:
+        """Sleep, but no longer than until the partition is somebody else's."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while not self._stopping and self._feed.assigned and (left := end - loop.time()) > 0:
+            await asyncio.sleep(min(left, 0.2))  # noqa: ASYNC110 - three conditions, none of them an event
+
+    def _now(self) -> int:
+        return int(self._clock() * 1000)
+
+
+def _decoded(delivered: Delivered) -> ChangeCommand | None:
+    """Return the command, bound to end no later than its budget after it was appended, by the broker's clock (CP-18)."""
+    try:
+        command = decode_command(delivered.value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    ahead = command.accepted_at - delivered.appended_at
+    if command.budget and ahead > 0:
+        return msgspec.structs.replace(command, budget=max(1, command.budget - ahead))
+    return command
+
+
+def _failure(envelope: Envelope) -> Outcome:
+    """Return the outcome of a command that will not be decided; what cannot be read of it is left empty."""
+    detail = "the server could not apply this change and has set it aside for its operators"
+    return Outcome(
+        txn=envelope.txn or "",
+        status=500,
+        resource_type=envelope.resource_type,
+        resource_id=envelope.resource_id,
+        error=Refusal(status=500, detail=detail),
+        verb="create",
+        fingerprint=envelope.fingerprint,
+        gateway=envelope.gateway or "",
+        decided_at=envelope.accepted_at,
+    )
+
+
+def _back_off(failures: int) -> float:
+    """Return seconds to wait: twice as long each time, with jitter, so that two rivals do not stay in step (Z3)."""
+    longest: float = min(LONGEST_PAUSE_S, 0.05 * 2.0 ** min(failures, 10))
+    return longest * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
