@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import base64
-from typing import Final
+import contextlib
+from typing import Any, Final
 
 import msgspec
 
 from schemas.commands import ChangeCommand, Create, decode_command
+from schemas.versions import matches
 
-MOST_VALUE: Final = 512 * 1024
-"""Bytes of the command's value that are kept; a longer one is cut, and cannot be redriven."""
+MOST_VALUE: Final = 2 * 1024 * 1024
+"""Bytes of the command's value that are kept: in base64 they fit into a record of 4 MiB (CP-9).
+
+A longer value is cut, and cannot be redriven; a gateway writes none, its bodies have a mebibyte at most.
+"""
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, tag=1, tag_field="v"):
@@ -50,7 +55,9 @@ class Envelope(msgspec.Struct, frozen=True):
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(DeadLetter)
-_envelope = msgspec.json.Decoder(Envelope)
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What a decoder raises on a value that is none of ours: not JSON, not UTF-8, too deep."""
 
 
 def encode_dead_letter(letter: DeadLetter) -> bytes:
@@ -64,11 +71,17 @@ def decode_dead_letter(value: bytes) -> DeadLetter:
 
 
 def envelope_of(value: bytes) -> Envelope:
-    """Return as much of an undecodable command as says whom to answer."""
+    """Return as much of an undecodable command as says whom to answer; a member of a wrong type counts as absent."""
     try:
-        return _envelope.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        members = _members.decode(value)
+    except _UNREADABLE:
         return Envelope()
+    read: dict[str, Any] = {}
+    for field in msgspec.structs.fields(Envelope):
+        if field.name in members:
+            with contextlib.suppress(*_UNREADABLE):
+                read[field.name] = msgspec.json.decode(members[field.name], type=field.type)
+    return Envelope(**read)
 
 
 def parked(
@@ -94,14 +107,15 @@ def parked(
 def redriven(letter: DeadLetter, *, txn: str, now: int) -> ChangeCommand:
     """Return a new command that does what the parked one asked for, unless anything has overtaken it.
 
-    It has no budget and nobody waits for it. If-Match is the version at parking; a create is only carried out where
-    the id never existed. Raises ValueError where the command was cut or cannot be decoded.
+    It has no budget and nobody waits for it. If-Match is the version at parking, and none at all, so that it is
+    refused, where the caller's own If-Match did not name that version; a create is only carried out where the id never
+    existed. Raises ValueError where the command was cut or cannot be decoded.
     """
     if letter.cut:
         raise ValueError("the command was too large to be kept whole")
     try:
         command = decode_command(base64.b64decode(letter.value))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except _UNREADABLE as error:
         raise ValueError("the command cannot be decoded") from error
     return msgspec.structs.replace(
         command,
@@ -111,5 +125,10 @@ def redriven(letter: DeadLetter, *, txn: str, now: int) -> ChangeCommand:
         budget=0,
         gateway="",
         key=msgspec.UNSET,
-        if_match=msgspec.UNSET if isinstance(command.change, Create) else (str(letter.version),),
+        if_match=msgspec.UNSET if isinstance(command.change, Create) else _if_match(command, letter.version),
     )
+
+
+def _if_match(command: ChangeCommand, version: int) -> tuple[str, ...]:
+    named = command.if_match is msgspec.UNSET or matches(command.if_match, version)
+    return (str(version),) if named else ()

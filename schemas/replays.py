@@ -42,7 +42,10 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
     resources: dict[str, Latest]
     """The last record of each resource, by key."""
     tombstones: tuple[Address, ...]
-    """The resources whose places are forgotten: a tombstone was their last record."""
+    """The resources whose places are forgotten, once ``resources`` are in: a tombstone was their last record.
+
+    What stood before a tombstone stays among ``resources``: a store that still holds the names takes them back by it.
+    """
     outcomes: tuple[tuple[str, Outcome], ...]
     """Tenant and outcome, in the order of the log."""
     numbers: dict[str, int]
@@ -60,7 +63,6 @@ def fold(records: Iterable[StateRecord]) -> Chunk:
     for record in records:
         address = address_of(record.key)
         if record.value is None:
-            resources.pop(record.key, None)
             if address is not None:
                 tombstones[record.key] = address
             continue
@@ -71,10 +73,10 @@ def fold(records: Iterable[StateRecord]) -> Chunk:
                 outcome = outcome_of_record(address, state)
                 if outcome is not None:
                     outcomes.append((address.tenant, outcome))
-            case PositionRecord() as place:
+            case PositionRecord() as place if address is None:
                 position = place.offset
                 outcomes += [(answered.tenant, answered.outcome) for answered in place.answered]
-            case SeqRecord() as last:
+            case SeqRecord() as last if address is None:
                 numbers[record.key.partition("/")[2]] = last.seq
             case _:
                 raise UnknownRecord(f"the state record {record.key.partition('/')[0]}/… is of a kind not known here")

@@ -40,8 +40,10 @@ def transaction_of(batch: Batch, *, partition: int, position: int, dead: tuple[D
 
     The position record comes last, so that whoever has read it has read everything before it.
     """
-    changed = {change.txn for change in batch.changes}
-    left = tuple(Answered(tenant, outcome) for tenant, outcome in batch.outcomes if outcome.txn not in changed)
+    changed = {(change.tenant, change.txn) for change in batch.changes}
+    left = tuple(
+        Answered(tenant, outcome) for tenant, outcome in batch.outcomes if (tenant, outcome.txn) not in changed
+    )
     state = [StateRecord(change.key, change.record) for change in batch.changes]
     state += [
         StateRecord(resource_key(gone.tenant, gone.resource_type, gone.resource_id), None) for gone in batch.forgotten
