@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from consumers.errors import OperatorError
+from consumers.failpoints import hit
 from consumers.metrics import Metrics
 from consumers.ports import Claim, Contended, Granted, Reply, Reservation, Snapshot, Store, Taken
 from consumers.submission import Expired, Failed, OutcomeUnknown, SubmissionError
@@ -109,12 +110,14 @@ class ApplyLoop:
         """
         started = time.perf_counter()
         snapshot = await self._store.view(commands)
+        hit("worker.viewed")
         viewed = time.perf_counter()
         self._metrics.step("view", viewed - started)
         now = int(self._clock() * 1000)
         steps = batches.plan(commands, snapshot.views, now, self._margin_ms)
         self._metrics.step("plan", time.perf_counter() - viewed)
         steps = await self._reserve(commands, steps, now)
+        hit("worker.reserved")
         if self._park is not None:
             steps = await self._without_crashed(self._park, commands, steps)
         taken = commands[: len(steps)]

@@ -15,6 +15,7 @@ import msgspec
 
 from consumers.apply import Answer, ApplyLoop
 from consumers.errors import NotRecovered, OperatorError, PartitionHalted, StoreConflict, StoreUnavailable
+from consumers.failpoints import hit
 from consumers.metrics import Metrics
 from consumers.partition_ports import CommandFeed, Delivered, OwnershipLost, PartitionLog, PartitionStore
 from consumers.slots import TransactionSlots
@@ -161,6 +162,7 @@ class PartitionOwner:
                 touched = now
             delivered = await self._feed.take(MOST, MOST_BYTES, CHECK_S)
             if delivered:
+                hit("worker.taken")
                 await self._step(delivered)
         await self._answered()
         await self._store.leave()
@@ -235,6 +237,7 @@ class PartitionOwner:
         if self._replying is not None:
             await self._replying
             self._replying = None
+            hit("worker.replied")
 
     async def _persist(self, batch: Batch, count: int) -> None:
         """Make a batch durable in the log, then visible in the store (CP-22, CP-24)."""
@@ -245,8 +248,10 @@ class PartitionOwner:
         transaction = transaction_of(batch, partition=self._partition, position=position, dead=dead)
         try:
             offset = await self._append(transaction)
+            hit("worker.logged")
             mark = Watermark(offset=offset, position=position, time=self._now())
             await self._store.commit(msgspec.structs.replace(batch, mark=mark))
+            hit("worker.committed")
         except StoreConflict as error:
             raise CommitRefused(str(error)) from error
         except OperatorError as error:
@@ -332,8 +337,8 @@ class PartitionOwner:
         """Sleep, but no longer than until the partition is somebody else's."""
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
-        while not self._stopping and self._feed.assigned and (left := end - loop.time()) > 0:
-            await asyncio.sleep(min(left, 0.2))  # noqa: ASYNC110 - three conditions, none of them an event
+        while not self._stopping and self._feed.assigned and (left := end - loop.time()) > 0:  # noqa: ASYNC110 - no event
+            await asyncio.sleep(min(left, 0.2))
 
     def _now(self) -> int:
         return int(self._clock() * 1000)

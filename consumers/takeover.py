@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from consumers.errors import PartitionHalted
+from consumers.failpoints import hit
 from consumers.metrics import Metrics
 from consumers.partition_ports import CommandFeed, Ends, PartitionLog, PartitionStore
 from consumers.retention import DELETE_RETENTION_MS
@@ -51,10 +52,13 @@ async def take_over(
     """
     started = time.perf_counter()
     mark = await store.take()
+    hit("takeover.fenced")
     token = await log.open()
+    hit("takeover.opened")
     ends = await _settled(partition, log)
     mark = await _usable(partition, mark, ends, store, int(clock() * 1000))
     position = await _replayed(log, store, mark, ends, metrics, clock)
+    hit("takeover.replayed")
     offset = await _first(partition, position, feed, metrics)
     unclean = await store.unclean()
     await store.activate(token)
