@@ -13,6 +13,8 @@ from tests.services.processes import Missing
 Way = Literal["given", "processes", "containers"]
 WAYS: Final[tuple[Way, ...]] = ("given", "processes", "containers")
 SETTING: Final = "SCIMGW_TEST_SERVICES"
+ABSENT: Final = "FOR THIS TEST"
+"""What every reason of ``absent`` has in it."""
 S = TypeVar("S")
 
 
@@ -36,7 +38,7 @@ def choose(service: str, ways: dict[Way, Callable[[], S]]) -> S:
 
 def absent(service: str, reason: str) -> NoReturn:
     """Skip the test, or fail it in CI, where nothing may be missing."""
-    text = f"NO {service.upper()} FOR THIS TEST ({reason})"
+    text = f"NO {service.upper()} {ABSENT} ({reason})"
     if os.environ.get("CI") == "true":
         pytest.fail(text, pytrace=False)
     pytest.skip(text)

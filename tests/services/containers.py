@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 import uuid
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -165,11 +167,17 @@ def sweep() -> None:
 @contextmanager
 def engine() -> Iterator[docker.DockerClient]:
     """Give a client of the engine, or raise ``Missing``."""
-    try:
-        client = docker.from_env()
-        client.ping()
-    except DockerException as why:
-        raise Missing(f"no container engine answers ({type(why).__name__}); start Docker") from None
+    refused = ""
+    with warnings.catch_warnings():
+        # A client that finds no engine leaves its socket to the garbage collector.
+        warnings.simplefilter("ignore", ResourceWarning)
+        try:
+            client = docker.from_env()
+        except DockerException as why:
+            refused = type(why).__name__
+        gc.collect()
+    if refused:
+        raise Missing(f"no container engine answers ({refused}); start Docker")
     try:
         yield client
     finally:

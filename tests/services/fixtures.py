@@ -7,14 +7,15 @@ A test that kills or freezes one need not undo that: the next test finds it runn
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 import pytest
 import redis
 
-from tests.services.choice import absent, choose, given
+from tests.services import choice
+from tests.services.choice import ABSENT, absent, choose, given
 from tests.services.containers import ContainerServer, KafkaContainer, RedisContainer, sweep
 from tests.services.kafka import Broker
 from tests.services.processes import KafkaServer, Missing, RedisLike, Server
@@ -62,6 +63,15 @@ def pytest_runtest_setup() -> None:
     """Have every server running before each test, whatever the last one did."""
     for server in RUNNING:
         server.revive()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Give all tests that miss a service one place, so that the summary has one line a service, with their number."""
+    report = yield
+    if report.skipped and isinstance(report.longrepr, tuple) and ABSENT in report.longrepr[2]:
+        report.longrepr = (choice.__file__, 1, report.longrepr[2])
+    return report
 
 
 def serving(server: Server) -> Iterator[None]:
