@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from consumers.errors import StoreUnavailable
 from consumers.ports import Reply
 from consumers.submission import OutcomeUnknown
 from gateway import rendering
@@ -19,6 +20,7 @@ from schemas.commands import DEFAULT_RULES, ChangeCommand, Create, Delete, Patch
 from schemas.errors import InvalidValue, PreconditionRequired, TooManyRequests
 from schemas.fingerprints import fingerprint, unseen_key
 from schemas.projection import Projection
+from schemas.records import ResourceImage
 from schemas.rules import Rules
 from schemas.versions import parse_tags
 
@@ -102,11 +104,11 @@ async def _answer(
     if isinstance(command.change, Delete):
         return web.Response(status=204)
     base_url, media_type = front.base_url(request), answer_type(request)
-    if reply.replayed:
-        image = await front.reader.get(command.tenant, outcome.resource_type, outcome.resource_id)
-        response = rendering.replayed_answer(reply, image, base_url, projection, media_type)
+    if reply.image is None:  # an earlier answer again, or a reply that was lost and found as its stored outcome
+        response = rendering.replayed_answer(
+            reply, await _resource_now(front, command, reply), base_url, projection, media_type
+        )
     else:
-        assert reply.image is not None, "a write that left a resource comes with it"  # noqa: S101 - for the type checker
         where = rendering.location(base_url, outcome.resource_id)
         response = rendering.resource_answer(reply.image, where, projection, media_type, status=outcome.status)
     if isinstance(command.change, Patch) and command.effective_rules.patch_no_content and projection is None:
@@ -114,6 +116,19 @@ async def _answer(
             status=204, headers={"ETag": response.headers["ETag"], "Location": response.headers["Location"]}
         )
     return response
+
+
+async def _resource_now(front: Front, command: ChangeCommand, reply: Reply) -> ResourceImage | None:
+    """Return the resource for an answer's body.
+
+    Raises OutcomeUnknown when it cannot be read: the write may be done, so "send it again" alone would be wrong.
+    """
+    outcome = reply.outcome
+    try:
+        return await front.reader.get(command.tenant, outcome.resource_type, outcome.resource_id)
+    except StoreUnavailable:
+        _mark_unseen(front, command)
+        raise OutcomeUnknown(outcome.txn) from None
 
 
 def _idempotency_key(request: web.Request) -> str | None:
