@@ -7,7 +7,6 @@ import contextlib
 import logging
 import random
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -17,7 +16,7 @@ from consumers.apply import Answer, ApplyLoop
 from consumers.errors import NotRecovered, OperatorError, PartitionHalted, StoreConflict, StoreUnavailable
 from consumers.failpoints import hit
 from consumers.metrics import Metrics
-from consumers.partition_ports import CommandFeed, Delivered, OwnershipLost, PartitionLog, PartitionStore
+from consumers.partition_ports import Addressed, CommandFeed, Delivered, OwnershipLost, PartitionLog, PartitionStore
 from consumers.slots import TransactionSlots
 from consumers.submission import Failed
 from consumers.takeover import Resumption, take_over
@@ -91,7 +90,7 @@ class PartitionOwner:
         """What the running batch was delivered."""
         self._decided = -1
         """Offset of the last command that was dealt with, whether or not a position says so yet."""
-        self._answers: deque[tuple[str, str, Answer]] = deque()
+        self._answers: list[Addressed] = []
         self._replying: asyncio.Task[None] | None = None
         self._careful_until = -1
         """Commands before this offset run one by one: one of them may have killed the last owner (CP-26)."""
@@ -223,14 +222,13 @@ class PartitionOwner:
     def answer(self, command: ChangeCommand, answer: Answer) -> None:
         """See ``consumers.apply.CommandSource.answer``; sent together once the batch is done."""
         if command.gateway:
-            self._answers.append((command.gateway, command.tenant, answer))
+            self._answers.append(Addressed(command.gateway, command.tenant, command.txn, answer))
 
     async def _reply(self) -> None:
         """Send the batch's answers while the next batch runs; one sending at a time."""
         await self._answered()
         if self._answers:
-            answers = list(self._answers)
-            self._answers.clear()
+            answers, self._answers = self._answers, []
             self._replying = asyncio.create_task(self._store.reply(answers), name=f"reply-{self._partition}")
 
     async def _answered(self) -> None:
@@ -307,7 +305,7 @@ class PartitionOwner:
         outcome = msgspec.structs.replace(_failure(envelope), decided_at=envelope.accepted_at or delivered.appended_at)
         await self._parked(delivered, letter, (envelope.tenant, outcome))
         if envelope.gateway:
-            self._answers.append((envelope.gateway, envelope.tenant, Failed(envelope.txn)))
+            self._answers.append(Addressed(envelope.gateway, envelope.tenant, envelope.txn, Failed(envelope.txn)))
 
     def _letter(self, delivered: Delivered, why: str, version: int) -> DeadLetter:
         return parked(

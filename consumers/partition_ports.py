@@ -108,6 +108,16 @@ class PartitionLog(Protocol):
         ...
 
 
+class Addressed(msgspec.Struct, frozen=True):
+    """An answer and who waits for it."""
+
+    gateway: str
+    tenant: str
+    txn: str
+    """Of the command that is answered; a replayed outcome has another: that of the first."""
+    answer: Reply | SubmissionError
+
+
 class PartitionStore(Store, Protocol):
     """The store as the owner of one partition has it: view, reserve and commit under a fence (CP-4, CP-5, CP-24).
 
@@ -171,8 +181,8 @@ class PartitionStore(Store, Protocol):
         """Return deleted resources of this partition whose places may go by now (CP-8)."""
         ...
 
-    async def reply(self, replies: Sequence[tuple[str, str, Reply | SubmissionError]]) -> None:
-        """Send answers to gateways: the gateway's id, the tenant, the answer.
+    async def reply(self, replies: Sequence[Addressed]) -> None:
+        """Send answers to gateways.
 
         What cannot be sent is lost, never raised: the stored outcome tells (CP-25).
         """

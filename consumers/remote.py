@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from consumers.errors import LogUnavailable, OperatorError
+from consumers.failpoints import hit
 from consumers.metrics import Metrics
 from consumers.partition_ports import CommandLog
 from consumers.ports import Reader, Reply
@@ -142,6 +143,7 @@ class RemoteCommands:
             self._overdue.pop(txn, None)
             self._metrics.replies_unknown.inc()
             return
+        hit("gateway.answered")
         waiting = self._waiting[txn]
         if waiting.appended is not None:
             self._metrics.reply_seconds.observe(max(0.0, self._clock() - waiting.appended))
@@ -194,7 +196,9 @@ class RemoteCommands:
         tenant, resource_id = command.tenant, command.resource_id
         partition = partition_of(tenant, resource_id, shards=self._shards, partitions=self._partitions)
         try:
+            hit("gateway.accepted")
             await self._log.append(partition, f"{tenant}/{resource_id}", value)
+            hit("gateway.appended")
             waiting.appended = self._clock()
             self._metrics.appended.inc()
         except LogUnavailable as error:
