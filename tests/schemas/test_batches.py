@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas import urns
+from schemas import batches, urns
 from schemas.batches import Crashed, Expired, Step, outcome_of, plan
 from schemas.changes import Change, NoChange, View
 from schemas.commands import ChangeCommand, Create, Delete, Replace, Verb
@@ -204,6 +204,19 @@ def test_every_command_needs_a_view() -> None:
         plan([command(Delete())], [], NOON, 0)
 
 
+def test_CP_22_a_batch_ends_once_its_resources_have_so_many_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = numbered([(patch(CEO), ANN), (Delete(), BOB), (patch(CTO), "x"), (Delete(), "y")])
+    seen = [view(user("ann", uid)) for uid in (ANN, BOB, "x", "y")]
+    whole = steps(*zip(asked, seen, strict=True))
+    sizes = [len(step.text) for step in whole if isinstance(step, Change)]
+    assert len(whole) == len(sizes) == 4
+    assert (sizes[1], sizes[3]) == (0, 0), "a delete leaves no resource"
+
+    for most, taken in ((0, 1), (sizes[0] - 1, 1), (sizes[0], 3), (sizes[0] + sizes[2] - 1, 3), (sum(sizes), 4)):
+        monkeypatch.setattr(batches, "MOST_BYTES", most)
+        assert steps(*zip(asked, seen, strict=True)) == whole[:taken]
+
+
 # --- budget -----------------------------------------------------------------------------------------------------------
 
 
@@ -215,6 +228,13 @@ def test_INV_13_a_command_is_decided_only_before_its_budget_less_the_margin_is_o
     assert isinstance(steps(asked, now=end - 1, margin=margin)[0], Change)
     assert steps(asked, now=end, margin=margin) == [Expired()]
     assert steps(asked, now=end + 1, margin=margin) == [Expired()]
+
+
+@pytest.mark.parametrize("late", [0, 1, 10**10])
+def test_a_command_that_nobody_waits_for_has_no_end(late: int) -> None:
+    asked = (command(patch(CEO), budget=0), view(user()))
+
+    assert isinstance(steps(asked, now=NOON + late, margin=4_000)[0], Change)
 
 
 def test_an_expired_command_leaves_nothing_behind_and_does_not_hold_up_others() -> None:

@@ -21,7 +21,7 @@ from schemas.commands import (
 )
 from schemas.rules import Rules
 from tests.schemas import golden
-from tests.schemas.samples import ANN, body, command, patch
+from tests.schemas.samples import ANN, TXN, body, command, patch
 
 GOLDEN = golden.names("command")
 VERBS: dict[str, Verb] = {
@@ -83,7 +83,12 @@ def test_a_password_kept_removed_and_set_are_told_apart(password: str | msgspec.
 def test_what_is_absent_takes_no_room() -> None:
     members = json.loads(encode_command(command(Delete())))
 
-    assert not members.keys() & {"if_match", "key", "rules", "guard", "traceparent"}
+    assert not members.keys() & {"if_match", "key", "rules", "guard", "traceparent", "redrives"}
+
+
+def test_a_command_that_does_a_parked_one_again_names_it() -> None:
+    assert decode_command(golden.value("command-patch-redriven-v1.json")).redrives == TXN
+    assert command(Delete()).redrives is msgspec.UNSET
 
 
 def test_the_rules_are_the_default_where_the_command_brings_none() -> None:

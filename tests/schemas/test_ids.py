@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -57,6 +58,17 @@ def test_CP_8_a_derived_id_depends_on_tenant_principal_type_and_key() -> None:
 
     assert len({ids.derived(*names) for names in (first, *others)}) == 5
     assert ids.derived("ab", "c", "User", "k") != ids.derived("a", "bc", "User", "k")
+
+
+@given(TIMES, RANDOM, st.text(max_size=5), st.text(max_size=5))
+def test_CP_8_a_derived_id_is_told_from_a_time_ordered_one(time: int, random: bytes, tenant: str, key: str) -> None:
+    assert ids.is_derived(ids.derived(tenant, "okta", "User", key))
+    assert not ids.is_derived(ids.time_ordered(time, random))
+
+
+@pytest.mark.parametrize("text", ["", "8", "8" * 14, "88888888-8888-1888-8888-888888888888"])
+def test_what_has_no_version_digit_8_in_its_place_is_not_derived(text: str) -> None:
+    assert not ids.is_derived(text)
 
 
 def test_a_key_is_stored_as_a_hash_bound_to_tenant_and_principal() -> None:

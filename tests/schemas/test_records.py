@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from schemas.records import (
+    Address,
     EdgeRecord,
     GoneRecord,
     GroupRecord,
@@ -15,9 +16,13 @@ from schemas.records import (
     Record,
     SeqRecord,
     UserRecord,
+    address_of,
     decode_image,
     decode_record,
+    decode_resource,
     encode_record,
+    number_key,
+    position_key,
     resource_key,
 )
 from tests.schemas import golden
@@ -77,8 +82,9 @@ def test_a_record_without_a_kind_stops_the_reader() -> None:
 
 def test_what_a_delete_leaves_holds_no_personal_data() -> None:
     members = {field.name for field in msgspec.structs.fields(GoneRecord)}
+    of_the_request = {"verb", "at", "gateway", "principal", "idempotency"}
 
-    assert members == {"v", "version", "seq", "txn", "fp", "status", "modified", "derived"}
+    assert members == {"v", "version", "seq", "txn", "fp", "status", "modified", "derived"} | of_the_request
 
 
 @pytest.mark.parametrize("name", [name for name in GOLDEN if "-user-" in name or "-group-" in name])
@@ -108,3 +114,46 @@ def test_an_image_of_a_later_schema_number_is_refused() -> None:
 
 def test_the_key_of_a_record_names_tenant_type_and_id() -> None:
     assert resource_key("default", "User", "0199c1") == "default/User/0199c1"
+    assert address_of("default/User/0199c1") == Address("default", "User", "0199c1")
+
+
+@pytest.mark.parametrize("key", [position_key(3), number_key("default"), "default/Group/0199c1/m/0199c2", ""])
+def test_the_key_of_no_resource_has_no_address(key: str) -> None:
+    assert address_of(key) is None
+
+
+def test_the_keys_of_positions_and_numbers_are_known_for_ever() -> None:
+    assert (position_key(3), number_key("default")) == ("position/3", "seq/default")
+
+
+@pytest.mark.parametrize("name", [name for name in GOLDEN if "-user-" in name or "-gone-" in name])
+def test_a_users_record_live_or_gone_is_read_as_one(name: str) -> None:
+    assert decode_resource(golden.value(name)) == decode_record(golden.value(name))
+
+
+@pytest.mark.parametrize("name", [name for name in GOLDEN if "-user-" not in name and "-gone-" not in name])
+def test_what_is_no_users_record_is_not_read_as_one(name: str) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        decode_resource(golden.value(name))
+
+
+@pytest.mark.parametrize("name", ["record-user-traced-v1.json", "record-gone-traced-v1.json"])
+def test_what_a_record_tells_of_its_request_may_be_absent(name: str) -> None:
+    members = json.loads(golden.value(name))
+    for member in ("verb", "at", "gateway", "principal", "idempotency"):
+        del members[member]
+    record = decode_resource(json.dumps(members).encode())
+
+    assert (record.verb, record.at, record.gateway) == (msgspec.UNSET,) * 3
+    assert (record.principal, record.idempotency) == (msgspec.UNSET,) * 2
+
+
+def test_CP_6_a_position_holds_whole_outcomes_with_their_tenants() -> None:
+    record = decode_record(golden.value("record-position-outcomes-v1.json"))
+
+    assert isinstance(record, PositionRecord)
+    (answered,) = record.answered
+    assert (record.offset, answered.tenant) == (4711, "default")
+    assert (answered.outcome.status, answered.outcome.verb, answered.outcome.version) == (409, "replace", 0)
+    assert answered.outcome.error is not None
+    assert answered.outcome.error.scim_type == "uniqueness"
