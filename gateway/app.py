@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from consumers.metrics import Metrics
 from gateway import discovery, health, listing, outcomes, users
 from gateway.auth import authenticate
 from gateway.bodies import expect
 from gateway.front import FRONT, SCIM_BASE, Front
 from gateway.middleware import front_door
+from gateway.readiness import Readiness
 from schemas.errors import InvalidVersion
 
 
@@ -16,7 +18,7 @@ def main_app(front: Front) -> web.Application:
     """Return the application of the main port."""
     app = web.Application(middlewares=[front_door], client_max_size=front.max_body)
     app[FRONT] = front
-    health.add_probes(app)
+    health.add_probes(app, front.readiness)
     # With and without the version segment, which stands directly before the endpoint (A1, RFC 7644 section 3.13).
     for base in (SCIM_BASE, SCIM_BASE.removesuffix("/v2")):
         _add_scim(app.router, base)
@@ -27,11 +29,19 @@ def main_app(front: Front) -> web.Application:
 
 
 def admin_app(front: Front) -> web.Application:
-    """Return the application of the operators' port."""
+    """Return the application of the operators' port of a process that has a main port."""
     app = web.Application(middlewares=[front_door])
     app[FRONT] = front
-    health.add_probes(app)
-    app.router.add_get("/metrics", health.metrics)
+    health.add_probes(app, front.readiness)
+    health.add_metrics(app, front.metrics)
+    return app
+
+
+def worker_app(readiness: Readiness, metrics: Metrics) -> web.Application:
+    """Return the application of the operators' port of a process that has no other."""
+    app = web.Application()
+    health.add_probes(app, readiness)
+    health.add_metrics(app, metrics)
     return app
 
 

@@ -13,6 +13,7 @@ from aiohttp import web
 from consumers.metrics import Metrics
 from consumers.ports import Reader, Submitter
 from gateway.passwords import PasswordHasher
+from gateway.readiness import Readiness
 from gateway.tenants import Grant, Tenants
 from gateway.unread import UnreadAnswers
 from schemas import ids
@@ -38,14 +39,12 @@ class Front:
     budget_ms: int = 20_000
     max_body: int = 1024 * 1024
     body_timeout_s: float = 30.0
-    draining: bool = False
+    readiness: Readiness = field(default_factory=Readiness)
     arriving_bytes: int = 0
     """What has come of the bodies that are still arriving, in bytes."""
     unread: UnreadAnswers = field(default_factory=UnreadAnswers)
     answered: int = 0
     """Requests answered so far; every so manieth is logged."""
-    problems: dict[str, str] = field(default_factory=dict)
-    """What keeps the process from being ready, by name; told by ``/readyz``."""
 
     def base_url(self, request: web.Request) -> str:
         """Return the URL under which SCIM is served to this caller, without a slash at its end (A1)."""
