@@ -9,7 +9,7 @@ GOLDEN: Final = Path(__file__).parent.parent / "golden"
 
 
 def names(kind: str) -> list[str]:
-    """Return the names of the golden files of a kind: ``record``, ``command``, ``outcome`` or ``event``."""
+    """Return the names of the golden files of a kind: ``record``, ``command``, ``outcome``, ``event`` or ``dead``."""
     found = sorted(path.name for path in GOLDEN.glob(f"{kind}-*.json"))
     assert found, f"no golden file of kind {kind}"
     return found
