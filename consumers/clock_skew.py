@@ -36,7 +36,7 @@ class ClockSkew:
         self._observed = 0.0
         self._offset = wall() - steady()
         self._compared_at = steady()
-        self._alarmed = False
+        self._out_since: float | None = None
 
     def observed(self, skew_s: float) -> None:
         """Take a comparison: by how many seconds this clock is ahead of the brokers' (negative: behind)."""
@@ -44,13 +44,6 @@ class ClockSkew:
         self._compared_at = self._steady()
         self._offset = self._wall() - self._compared_at
         self._look()
-
-    @property
-    def ahead_s(self) -> float:
-        """By how many seconds this clock is ahead now, as far as is known."""
-        if abs(self._observed) > MOST_SKEW_S and self._steady() - self._compared_at > REMEMBERED_S:
-            self._observed, self._offset = 0.0, self._wall() - self._steady()
-        return self._observed + (self._wall() - self._steady()) - self._offset
 
     @property
     def problem(self) -> str | None:
@@ -62,14 +55,18 @@ class ClockSkew:
         return f"this clock is {abs(ahead):.1f} s {direction} the brokers'; let NTP set it"
 
     def _look(self) -> float:
-        ahead = self.ahead_s
+        """Return by how many seconds this clock is ahead now, as far as is known; tell of a change."""
+        now, wall = self._steady(), self._wall()
+        if self._out_since is not None and now - max(self._out_since, self._compared_at) > REMEMBERED_S:
+            self._observed, self._offset = 0.0, wall - now
+        ahead = self._observed + wall - now - self._offset
         self._metrics.clock_skew.set(ahead)
-        out = abs(ahead) > MOST_SKEW_S
-        if out != self._alarmed:
-            self._alarmed = out
-            fields = {"action": "clock_out" if out else "clock_agrees", "ahead_s": round(ahead, 3)}
-            if out:
-                logger.error("this clock and the brokers' are more than %.0f s apart", MOST_SKEW_S, extra=fields)
-            else:
-                logger.info("this clock and the brokers' agree again", extra=fields)
+        fields = {"ahead_s": round(ahead, 3)}
+        if abs(ahead) > MOST_SKEW_S:
+            if self._out_since is None:
+                self._out_since = now
+                logger.error("this clock and the brokers' are apart", extra={"action": "clock_out", **fields})
+        elif self._out_since is not None:
+            self._out_since = None
+            logger.info("this clock and the brokers' agree again", extra={"action": "clock_agrees", **fields})
         return ahead
