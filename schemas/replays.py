@@ -92,7 +92,7 @@ def fold(records: Iterable[StateRecord]) -> Chunk:
 def _decoded(value: bytes) -> object:
     try:
         return decode_record(value)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UnknownRecord(f"a state record cannot be decoded: {error}") from error
 
 
