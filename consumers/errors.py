@@ -36,6 +36,10 @@ class LogUnavailable(OperatorError):
     """The log cannot do it now (broker away, slow, not ours to write); what was asked for may yet happen."""
 
 
+class RecordTooLarge(ValueError):
+    """A record is larger than its topic takes (CP-10): nothing was sent, and the log is as it was."""
+
+
 class PartitionHalted(OperatorError):
     """A partition cannot be taken over without losing something: it stands until an operator has looked."""
 

@@ -99,7 +99,7 @@ class PartitionLog(Protocol):
 
         One at a time: the caller waits for one before it asks for the next (CP-3). Has its own time limit (CP-23).
         Raises OwnershipLost whenever it cannot say that all of it is durable: then it may be, and only ``open`` will
-        tell (CP-11).
+        tell (CP-11). Raises RecordTooLarge before anything was sent, and needs no ``open`` then (CP-10).
         """
         ...
 

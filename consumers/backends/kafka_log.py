@@ -1,0 +1,256 @@
+"""One partition of the state and event topics on Kafka, written by two transactional producers in turn (CP-2, CP-22)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from itertools import zip_longest
+from typing import Any, Final
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import ProducerFenced
+
+from consumers.backends.kafka_client import (
+    CLIENT_ERRORS,
+    START_LIMIT_S,
+    abandoned,
+    client_arguments,
+    consuming,
+    translated,
+    translating,
+)
+from consumers.errors import LogUnavailable, RecordTooLarge
+from consumers.partition_ports import Ends, OwnershipLost
+from consumers.settings import KafkaSettings
+from consumers.topics import MOST_BATCH_BYTES, MOST_RECORD_BYTES, Topics
+from schemas.transactions import StateRecord, Transaction
+
+LEAST_LIMIT_S: Final = 3.0
+RECORDS_A_SECOND: Final = 100_000
+"""A transaction's own time limit: 3 s, and 1 s more for every 100,000 records (CP-23)."""
+BACKSTOP_MS: Final = 15_000
+"""``transaction.timeout.ms``: for an owner that is gone; a live one's own limit is shorter."""
+BATCH_BYTES: Final = 1024 * 1024
+"""Bytes of records, before compression, that go into one batch; a larger record makes one of its own."""
+STRETCH: Final = 1000
+READ_WAIT_MS: Final = 20
+READ_LIMIT_S: Final = 15.0
+"""For how long a read waits for the next committed record before it gives up."""
+
+_Item = tuple[bytes, bytes | None, Sequence[tuple[str, bytes]]]
+"""Key, value and headers as they go over the wire."""
+
+
+class KafkaPartitionLog:
+    """``consumers.partition_ports.PartitionLog`` over one partition of the topics.
+
+    A producer that met an error is never used again: ``open`` makes both anew. That is also what fences: the broker
+    answers a new start of a transactional id by aborting what its former holder left open (CP-12).
+    """
+
+    def __init__(self, kafka: KafkaSettings, partition: int) -> None:
+        self._kafka = kafka
+        self._topics = Topics(kafka.topic_prefix)
+        self._partition = partition
+        self._producers: tuple[AIOKafkaProducer, ...] = ()
+        self._turn = 0
+        self._appending = False
+        self._ending: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> str:
+        """See ``PartitionLog.open``."""
+        self._let_go()
+        # The ids derive from the topic's name alone: whoever owns the partition next fences by them (CP-2).
+        producers = tuple(self._producer(f"{self._topics.state}-{self._partition}-{n}") for n in range(2))
+        try:
+            with translating(self._kafka, f"open partition {self._partition}"):
+                async with asyncio.timeout(START_LIMIT_S):
+                    await asyncio.gather(*(producer.start() for producer in producers))
+                    # Now rather than in the first transaction, whose time limit is short.
+                    for topic in (self._topics.state, self._topics.events, self._topics.dead):
+                        await asyncio.gather(*(producer.partitions_for(topic) for producer in producers))
+        except BaseException:
+            self._end(producers)
+            raise
+        self._producers, self._turn = producers, 0
+        return ",".join(_identity(producer) for producer in producers)
+
+    async def ends(self) -> Ends:
+        """See ``PartitionLog.ends``."""
+        place = self._place
+        async with contextlib.AsyncExitStack() as stack:
+            # The isolation level is the consumer's, not the question's: two of them.
+            every, committed = await asyncio.gather(
+                stack.enter_async_context(consuming(self._kafka, place, isolation_level="read_uncommitted")),
+                stack.enter_async_context(consuming(self._kafka, place, isolation_level="read_committed")),
+            )
+            with translating(self._kafka, f"look at the ends of {self._topics.state}"):
+                async with asyncio.timeout(START_LIMIT_S):
+                    # In this order: what is committed in between must not make the log look unsettled.
+                    end: int = (await every.end_offsets([place]))[place]
+                    settled: int = (await committed.end_offsets([place]))[place]
+                    start: int = (await every.beginning_offsets([place]))[place]
+        return Ends(start=start, committed=min(settled, end), end=end)
+
+    async def read(self, offset: int, end: int) -> AsyncIterator[Sequence[StateRecord]]:
+        """See ``PartitionLog.read``."""
+        if offset >= end:
+            return
+        place = self._place
+        what = f"read {self._topics.state}"
+        loop = asyncio.get_running_loop()
+        async with consuming(self._kafka, place, isolation_level="read_committed") as consumer:
+            consumer.seek(place, offset)
+            last = loop.time()
+            # By position, not by the last record's offset: the end is behind the marker of the last transaction, and
+            # what a reader of committed records is not shown (markers, aborted records, compacted ones) moves it too.
+            while offset < end:
+                with translating(self._kafka, what):
+                    found = await consumer.getmany(place, timeout_ms=READ_WAIT_MS, max_records=STRETCH)
+                    position: int = await consumer.position(place)
+                if position > offset:
+                    offset, last = position, loop.time()
+                elif loop.time() - last > READ_LIMIT_S:
+                    raise LogUnavailable(f"{what}: nothing came for {READ_LIMIT_S:.0f} s at offset {offset} of {end}")
+                records = [record for record in found.get(place, ()) if record.offset < end]
+                if records:
+                    yield [StateRecord((record.key or b"").decode(), record.value) for record in records]
+
+    async def append(self, transaction: Transaction) -> int:
+        """See ``PartitionLog.append``."""
+        if self._appending:
+            raise RuntimeError("a transaction is running: one at a time (CP-3)")
+        parts: tuple[tuple[str, list[_Item]], ...] = (
+            (self._topics.state, [_state_item(record) for record in transaction.state]),
+            (self._topics.events, [_event_item(one.key, one.value, one.headers) for one in transaction.events]),
+            (self._topics.dead, [(key.encode(), value, ()) for key, value in transaction.dead]),
+        )
+        count = 0
+        for topic, items in parts:
+            _check_sizes(topic, items)
+            count += len(items)
+        if not self._producers:
+            raise OwnershipLost(f"partition {self._partition} is not open")
+        producer = self._producers[self._turn]
+        self._turn = 1 - self._turn
+        self._appending = True
+        try:
+            async with asyncio.timeout(LEAST_LIMIT_S + count / RECORDS_A_SECOND):
+                await producer.begin_transaction()
+                behind = await self._produce(producer, [part for part in parts if part[1]])
+                await producer.commit_transaction()
+        except ProducerFenced as error:
+            self._let_go()
+            raise OwnershipLost(f"partition {self._partition} was taken over by another owner") from error
+        except (*CLIENT_ERRORS, AssertionError, _Doubt) as error:
+            # An AssertionError is how aiokafka says that this producer was fenced in its last transaction.
+            self._let_go()
+            reason = str(translated(error, self._kafka, f"transaction on partition {self._partition}"))
+            raise OwnershipLost(reason) from error
+        except BaseException:
+            # Cancelled, or a mistake of ours: whether it is durable only the next ``open`` settles.
+            self._let_go()
+            raise
+        finally:
+            self._appending = False
+        return behind
+
+    async def close(self) -> None:
+        """See ``PartitionLog.close``."""
+        self._let_go()
+        if self._ending:
+            await asyncio.wait(set(self._ending))
+
+    async def _produce(self, producer: AIOKafkaProducer, parts: Sequence[tuple[str, list[_Item]]]) -> int:
+        """Send all batches and wait for each one's answer; return the offset behind the last state record."""
+        sent: list[tuple[str, int, Any]] = []
+        try:
+            # The first batches of all topics before the second of any: together they make one request, and all
+            # partitions join the transaction by one other.
+            for wave in zip_longest(*(_batches(producer, items, topic) for topic, items in parts)):
+                for batch in wave:
+                    if batch is not None:
+                        topic, builder = batch
+                        answer = await producer.send_batch(builder, topic, partition=self._partition)
+                        sent.append((topic, builder.record_count(), answer))
+            # Each answer before the commit: aiokafka would commit a transaction that lacks a batch which failed.
+            placed = await asyncio.gather(*(answer for _, _, answer in sent))
+        finally:
+            for _, _, answer in sent:
+                if not answer.cancel() and not answer.cancelled():
+                    answer.exception()  # looked at, or asyncio complains that nobody did
+        behind = -1
+        for (topic, count, _), where in zip(sent, placed, strict=True):
+            if where.offset < 0:
+                # A repeat that the broker has forgotten the offsets of (DuplicateSequence).
+                raise _Doubt
+            if topic == self._topics.state:
+                behind = where.offset + count
+        return behind
+
+    @property
+    def _place(self) -> TopicPartition:
+        return TopicPartition(self._topics.state, self._partition)
+
+    def _producer(self, transactional_id: str) -> AIOKafkaProducer:
+        return AIOKafkaProducer(
+            **client_arguments(self._kafka),
+            transactional_id=transactional_id,
+            transaction_timeout_ms=BACKSTOP_MS,
+            enable_idempotence=True,
+            acks="all",
+            compression_type="lz4",
+            max_batch_size=BATCH_BYTES,
+            max_request_size=MOST_BATCH_BYTES,
+        )
+
+    def _let_go(self) -> None:
+        producers, self._producers = self._producers, ()
+        self._end(producers)
+
+    def _end(self, producers: Iterable[AIOKafkaProducer]) -> None:
+        """End producers beside what follows: a broker that hangs must not hold up the next take-over."""
+        for producer in producers:
+            task = asyncio.create_task(abandoned(producer), name=f"end-producer-{self._partition}")
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+
+
+class _Doubt(Exception):
+    """Something is durable, but not known where."""
+
+
+def _identity(producer: AIOKafkaProducer) -> str:
+    """Return producer id and epoch, which no two starts of a transactional id have in common."""
+    transactions = producer._txn_manager
+    return f"{transactions.producer_id}:{transactions.producer_epoch}"
+
+
+def _state_item(record: StateRecord) -> _Item:
+    return record.key.encode(), record.value, ()
+
+
+def _event_item(key: str, value: bytes, headers: Iterable[tuple[str, str]]) -> _Item:
+    return key.encode(), value, [(name, text.encode()) for name, text in headers]
+
+
+def _check_sizes(topic: str, items: Iterable[_Item]) -> None:
+    """Refuse what the broker would: its refusal breaks the producer for good (CP-10)."""
+    for key, value, headers in items:
+        size = len(key) + len(value or b"")
+        if headers:
+            size += sum(len(name) + len(text) + 10 for name, text in headers)
+        if size > MOST_RECORD_BYTES:
+            raise RecordTooLarge(f"a record of {size} bytes for {topic}, which takes {MOST_RECORD_BYTES}")
+
+
+def _batches(producer: AIOKafkaProducer, items: Iterable[_Item], topic: str) -> Iterator[tuple[str, Any]]:
+    """Yield batches of the records, in their order, each filled when it is asked for."""
+    builder = producer.create_batch()
+    for key, value, headers in items:
+        if builder.append(timestamp=None, key=key, value=value, headers=headers) is None:
+            yield topic, builder
+            builder = producer.create_batch()
+            builder.append(timestamp=None, key=key, value=value, headers=headers)
+    yield topic, builder
