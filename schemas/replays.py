@@ -42,9 +42,9 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
     resources: dict[str, Latest]
     """The last record of each resource, by key."""
     tombstones: tuple[Address, ...]
-    """The resources whose places are forgotten, once ``resources`` are in: a tombstone was their last record.
+    """The resources whose places are forgotten: a tombstone was their last record.
 
-    What stood before a tombstone stays among ``resources``: a store that still holds the names takes them back by it.
+    A store may still hold one of them live, when its delete stood in the same stretch: names and index entries go too.
     """
     outcomes: tuple[tuple[str, Outcome], ...]
     """Tenant and outcome, in the order of the log."""
@@ -63,6 +63,7 @@ def fold(records: Iterable[StateRecord]) -> Chunk:
     for record in records:
         address = address_of(record.key)
         if record.value is None:
+            resources.pop(record.key, None)
             if address is not None:
                 tombstones[record.key] = address
             continue

@@ -37,8 +37,11 @@ class Held:
         self.records[change.key] = change.record
 
     def forget(self, address: Address) -> None:
-        """Let the place of a deleted resource go."""
-        self.records.pop(resource_key(address.tenant, address.resource_type, address.resource_id), None)
+        """Let the place of a deleted resource go, and what a store has not heard of the delete still holds."""
+        key = resource_key(address.tenant, address.resource_type, address.resource_id)
+        self.records.pop(key, None)
+        self.names = {name: holder for name, holder in self.names.items() if holder != key}
+        self.entries = {entry for entry in self.entries if entry[2] != key}
 
     def replay(self, records: Iterable[StateRecord]) -> replays.Chunk:
         """Put a stretch of the log in, as a take-over does."""
