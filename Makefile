@@ -1,6 +1,6 @@
 # The targets are described in README.md; `make` alone lists them.
 .POSIX:
-.PHONY: help run test check lock bench faults mutants
+.PHONY: help run test check lock bench faults mutants up down
 
 PORT ?= 8080
 DATA ?= ./var
@@ -12,6 +12,8 @@ UV_COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-v
 
 help:
 	@echo 'make run      serve on 127.0.0.1, PORT=8080, data in DATA=./var'
+	@echo 'make up       Kafka, Redis, two gateways and two workers in containers (needs Docker and compose)'
+	@echo 'make down     stop those; ARGS=-v forgets what they stored'
 	@echo 'make test     all tests'
 	@echo 'make check    format, lint, types, import direction, coverage of schemas, tests without services'
 	@echo 'make bench    speed, against the floors (needs wrk)'
@@ -22,6 +24,12 @@ help:
 run:
 	@VENV='$(VENV)' PYTHON='$(PYTHON)' sh deploy/venv.sh runtime
 	@exec '$(BIN)/scimgw' serve --host 127.0.0.1 --port '$(PORT)' --data '$(DATA)'
+
+up:
+	@sh deploy/compose.sh up
+
+down:
+	@sh deploy/compose.sh down $(ARGS)
 
 dev:
 	@VENV='$(VENV)' PYTHON='$(PYTHON)' sh deploy/venv.sh dev
