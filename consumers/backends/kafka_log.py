@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from itertools import zip_longest
 from typing import Any, Final
 
@@ -38,7 +39,7 @@ READ_WAIT_MS: Final = 20
 READ_LIMIT_S: Final = 15.0
 """For how long a read waits for the next committed record before it gives up."""
 
-_Item = tuple[bytes, bytes | None, Sequence[tuple[str, bytes]]]
+_Item = tuple[bytes, bytes | None, list[tuple[str, bytes]]]
 """Key, value and headers as they go over the wire."""
 
 
@@ -49,8 +50,12 @@ class KafkaPartitionLog:
     answers a new start of a transactional id by aborting what its former holder left open (CP-12).
     """
 
-    def __init__(self, kafka: KafkaSettings, partition: int) -> None:
+    def __init__(
+        self, kafka: KafkaSettings, partition: int, observed: Callable[[float], None] = lambda _ahead_s: None
+    ) -> None:
+        """``observed``: told by how many seconds this clock is ahead of the brokers', at each transaction (CP-18)."""
         self._kafka = kafka
+        self._observed = observed
         self._topics = Topics(kafka.topic_prefix)
         self._partition = partition
         self._producers: tuple[AIOKafkaProducer, ...] = ()
@@ -124,7 +129,7 @@ class KafkaPartitionLog:
         parts: tuple[tuple[str, list[_Item]], ...] = (
             (self._topics.state, [_state_item(record) for record in transaction.state]),
             (self._topics.events, [_event_item(one.key, one.value, one.headers) for one in transaction.events]),
-            (self._topics.dead, [(key.encode(), value, ()) for key, value in transaction.dead]),
+            (self._topics.dead, [(key.encode(), value, []) for key, value in transaction.dead]),
         )
         count = 0
         for topic, items in parts:
@@ -165,6 +170,7 @@ class KafkaPartitionLog:
     async def _produce(self, producer: AIOKafkaProducer, parts: Sequence[tuple[str, list[_Item]]]) -> int:
         """Send all batches and wait for each one's answer; return the offset behind the last state record."""
         sent: list[tuple[str, int, Any]] = []
+        began = time.time()
         try:
             # The first batches of all topics before the second of any: together they make one request, and all
             # partitions join the transaction by one other.
@@ -180,6 +186,7 @@ class KafkaPartitionLog:
             for _, _, answer in sent:
                 if not answer.cancel() and not answer.cancelled():
                     answer.exception()  # looked at, or asyncio complains that nobody did
+        self._observed(ahead_s(began, time.time(), placed))
         behind = -1
         for (topic, count, _), where in zip(sent, placed, strict=True):
             if where.offset < 0:
@@ -227,8 +234,20 @@ def _identity(producer: AIOKafkaProducer) -> str:
     return f"{transactions.producer_id}:{transactions.producer_epoch}"
 
 
+def ahead_s(began: float, ended: float, placed: Iterable[Any]) -> float:
+    """Return by how many seconds a clock that showed ``began`` and ``ended`` around appends is ahead of the brokers'.
+
+    0 where the brokers' times of the appends lie between; negative where the clock is behind.
+    """
+    times = [where.timestamp / 1000 for where in placed if where.timestamp > 0]
+    # The broker's times are whole milliseconds.
+    ahead = max((began - 0.001 - time for time in times), default=0.0)
+    behind = max((time - ended - 0.001 for time in times), default=0.0)
+    return max(ahead, 0.0) or -max(behind, 0.0)
+
+
 def _state_item(record: StateRecord) -> _Item:
-    return record.key.encode(), record.value, ()
+    return record.key.encode(), record.value, []
 
 
 def _event_item(key: str, value: bytes, headers: Iterable[tuple[str, str]]) -> _Item:
