@@ -16,6 +16,7 @@ from consumers.metrics import Metrics
 from consumers.ports import Reader, Reply
 from consumers.submission import Expired, Failed, OutcomeUnknown
 from schemas.commands import ChangeCommand, Create
+from schemas.numbering import Batch
 from tests.consumers.faults import FaultyStore, Line
 from tests.contract import commands
 from tests.contract.stands import SqliteStand
@@ -294,3 +295,123 @@ async def test_metrics_count_every_answer(store: FaultyStore) -> None:
     assert 'scimgw_commands_total{result="failed",tenant="acme",verb="create"} 2.0' in text
     assert 'scimgw_events_total{tenant="acme"} 1.0' in text
     assert "scimgw_store_failures_total 1.0" in text
+
+
+# --- what persists and parks ------------------------------------------------------------------------------------------
+
+
+class Log:
+    """What was made durable, as the loop asked for it, and what was parked; both in the order of the calls."""
+
+    def __init__(self, store: FaultyStore) -> None:
+        self._straight = straight_to(store)
+        self.counts: list[tuple[int, int, int]] = []
+        """Changes and outcomes of each batch, and how many commands it decided."""
+        self.parked: list[tuple[str, type[Exception]]] = []
+
+    async def persist(self, batch: Batch, count: int) -> None:
+        """See ``consumers.apply.Persist``."""
+        self.counts.append((len(batch.changes), len(batch.outcomes), count))
+        await self._straight(batch, count)
+
+    async def park(self, command: ChangeCommand, error: Exception) -> None:
+        """See ``consumers.apply.Park``."""
+        self.parked.append((command.txn, type(error)))
+
+
+def logging_loop(line: Line, store: FaultyStore, log: Log, *, parks: bool = True) -> ApplyLoop:
+    park = log.park if parks else None
+    return ApplyLoop(line, store, log.persist, metrics=Metrics(), issuer="urn:test", park=park)
+
+
+def undecidable() -> ChangeCommand:
+    """Return what no gateway sends: a create of nothing."""
+    return commands.command(Create(body={}), commands.new_id())
+
+
+async def test_straight_to_a_store_commits_the_batch_and_nothing_else(store: FaultyStore) -> None:
+    command = commands.create()
+    line = Line(command)
+    await loop_over(line, store).apply([command])
+    (batch,) = store.commits
+    await straight_to(store)(Batch(changes=(), outcomes=(), numbers={}), 7)
+    assert [change.txn for change in batch.changes] == [command.txn]
+    assert store.commits[1:] == [Batch(changes=(), outcomes=(), numbers={})]
+
+
+async def test_CP6_what_persists_is_told_how_many_commands_are_decided(store: FaultyStore) -> None:
+    known = commands.create()
+    name = commands.name_of(known)
+    line, log = Line(known), Log(store)
+    loop = logging_loop(line, store, log)
+    await loop.apply([known])
+    late = commands.create(accepted_at=commands.now() - 60_000)
+    refused = commands.create(name)
+    no_op = commands.replace(known, name, title="Engineer")
+    twin = commands.create()
+    cut = commands.create(commands.name_of(twin))
+    batch = [known, late, refused, no_op, twin, cut]
+    line.answers.clear()
+    line.add(*batch)
+    assert await loop.apply(batch) == 5
+    assert log.counts == [(1, 1, 1), (1, 3, 5)], "replayed and expired commands have no outcome, and are decided too"
+
+
+async def test_what_leaves_no_outcome_is_not_persisted(store: FaultyStore) -> None:
+    late = [commands.create(accepted_at=commands.now() - 60_000) for _ in range(2)]
+    line, log = Line(*late), Log(store)
+    assert await logging_loop(line, store, log).apply(late) == 2
+    assert log.counts == []
+    assert {type(answer) for answer in await line.answered(*late)} == {Expired}
+
+
+async def test_INV18_a_command_that_crashes_first_is_parked_and_answered_alone(
+    store: FaultyStore, reader: Reader
+) -> None:
+    bad, good = undecidable(), commands.create()
+    line, log = Line(bad, good), Log(store)
+    loop = logging_loop(line, store, log)
+    assert await loop.apply([bad, good]) == 1
+    assert log.parked == [(bad.txn, KeyError)]
+    assert log.counts == [], "its outcome is written by who parks it"
+    (answer,) = await line.answered(bad)
+    assert isinstance(answer, Failed)
+    assert line.answers.keys() == {bad.txn}
+    assert await loop.apply([good]) == 1
+    assert await stored(reader, good)
+
+
+async def test_INV18_a_batch_is_cut_before_a_command_that_crashes_later(store: FaultyStore, reader: Reader) -> None:
+    first, second, bad, last = commands.create(), commands.create(), undecidable(), commands.create()
+    line, log = Line(first, second, bad, last), Log(store)
+    loop = logging_loop(line, store, log)
+    assert await loop.apply([first, second, bad, last]) == 2
+    assert (log.parked, log.counts) == ([], [(2, 2, 2)])
+    assert line.answers.keys() == {first.txn, second.txn}
+    assert await loop.apply([bad, last]) == 1
+    assert log.parked == [(bad.txn, KeyError)]
+    assert await loop.apply([last]) == 1
+    assert [await stored(reader, command) for command in (first, second, last)] == [True, True, True]
+
+
+async def test_a_batch_without_a_crash_is_not_cut(store: FaultyStore) -> None:
+    batch = [commands.create(), commands.create()]
+    line, log = Line(*batch), Log(store)
+    assert await logging_loop(line, store, log).apply(batch) == 2
+    assert (log.parked, log.counts) == ([], [(2, 2, 2)])
+
+
+async def test_a_contended_name_before_a_crash_is_waited_for_first(store: FaultyStore) -> None:
+    wanting, bad = commands.create(), undecidable()
+    store.contended[commands.name_of(wanting)] = 1
+    line, log = Line(wanting, bad), Log(store)
+    assert await logging_loop(line, store, log).apply([wanting, bad]) == 1
+    assert (log.parked, log.counts) == ([], [(1, 1, 1)])
+
+
+async def test_without_a_place_to_park_a_crash_is_answered_with_its_batch(store: FaultyStore) -> None:
+    first, bad, last = commands.create(), undecidable(), commands.create()
+    line, log = Line(first, bad, last), Log(store)
+    assert await logging_loop(line, store, log, parks=False).apply([first, bad, last]) == 3
+    assert (log.parked, log.counts) == ([], [(2, 2, 3)])
+    assert [type(answer) for answer in await line.answered(first, bad, last)] == [Reply, Failed, Reply]

@@ -94,6 +94,23 @@ def test_an_unknown_key_of_the_file_is_refused_with_its_line(tmp_path: Path) -> 
         ("SCIMGW_HTTP__TLS_CERT_FILE", "/nowhere", "http.tls_cert_file"),
         ("SCIMGW_HTTP__TLS_KEY_FILE", "/nowhere", "http.tls_key_file"),
         ("SCIMGW_DATA", "", "data"),
+        ("SCIMGW_KAFKA__SECURITY_PROTOCOL", "TLS", "kafka.security_protocol"),
+        ("SCIMGW_KAFKA__SECURITY_PROTOCOL", "SASL_SSL", "kafka.security_protocol"),
+        ("SCIMGW_KAFKA__SECURITY_PROTOCOL", "SASL_PLAINTEXT", "kafka.security_protocol"),
+        ("SCIMGW_KAFKA__SASL_MECHANISM", "GSSAPI", "kafka.sasl_mechanism"),
+        ("SCIMGW_KAFKA__PARTITIONS", "0", "kafka.partitions"),
+        ("SCIMGW_KAFKA__PARTITIONS", "1025", "kafka.partitions"),
+        ("SCIMGW_KAFKA__REPLICATION", "0", "kafka.replication"),
+        ("SCIMGW_KAFKA__TOPIC_PREFIX", "", "kafka.topic_prefix"),
+        ("SCIMGW_KAFKA__TOPIC_PREFIX", "a b", "kafka.topic_prefix"),
+        ("SCIMGW_KAFKA__SESSION_TIMEOUT_S", "0.5", "kafka.session_timeout_s"),
+        ("SCIMGW_KAFKA__CA_FILE", "/nowhere", "kafka.ca_file"),
+        ("SCIMGW_KAFKA__CERT_FILE", "/nowhere", "kafka.cert_file"),
+        ("SCIMGW_KAFKA__KEY_FILE", "/nowhere", "kafka.key_file"),
+        ("SCIMGW_KAFKA__BOOTSTRAP", "127.0.0.1:9092", "kafka.bootstrap"),
+        ("SCIMGW_REDIS__SHARDS", "0", "redis.shards"),
+        ("SCIMGW_REDIS__URL", "http://127.0.0.1:6379", "redis.url"),
+        ("SCIMGW_REDIS__URL", "127.0.0.1:6379", "redis.url"),
     ],
 )
 def test_a_wrong_value_is_refused_with_setting_place_and_remedy(variable: str, value: str, named: str) -> None:
@@ -200,6 +217,77 @@ def test_every_setting_is_reached_by_its_variable_name() -> None:
     assert [name for name, _, _ in shown(loaded)] == list(SETTINGS)
     assert {leaf.variable for leaf in SETTINGS.values()} >= {"SCIMGW_DATA", "SCIMGW_SECRET", "SCIMGW_HTTP__BUDGET_S"}
     assert all(isinstance(leaf.default, int | float | str) for leaf in SETTINGS.values())
+
+
+# --- Kafka and Redis --------------------------------------------------------------------------------------------------
+
+
+def test_the_embedded_mode_needs_no_servers_and_both_are_named_together() -> None:
+    assert not load_settings(None, {}).settings.distributed
+    environ = {"SCIMGW_KAFKA__BOOTSTRAP": "a:9092,b:9092", "SCIMGW_REDIS__URL": "redis://127.0.0.1:6379/0"}
+    settings = load_settings(None, environ).settings
+    assert settings.distributed
+    assert (settings.kafka.partitions, settings.kafka.replication, settings.redis.shards) == (4, 1, 1)
+    assert not load_settings(None, {"SCIMGW_REDIS__URL": "redis://127.0.0.1"}).settings.distributed
+
+
+def test_brokers_without_a_redis_are_refused_with_the_setting_that_is_missing() -> None:
+    line = refusal(SCIMGW_KAFKA__BOOTSTRAP="127.0.0.1:9092")
+    assert "it needs redis.url beside it" in line
+
+
+@pytest.mark.parametrize("scheme", ["redis", "rediss", "unix"])
+def test_a_redis_is_named_by_its_url(scheme: str) -> None:
+    url = f"{scheme}://127.0.0.1:6379"
+    assert load_settings(None, {"SCIMGW_REDIS__URL": url}).settings.redis.url == url
+
+
+def test_CP1_partitions_are_a_multiple_of_the_shards() -> None:
+    line = refusal(SCIMGW_KAFKA__PARTITIONS="8", SCIMGW_REDIS__SHARDS="3")
+    assert line.startswith("setting kafka.partitions: ")
+    assert "a multiple of redis.shards" in line
+    assert "kafka.partitions" in refusal(SCIMGW_REDIS__SHARDS="8"), "more shards than the default has partitions"
+    environ = {"SCIMGW_KAFKA__PARTITIONS": "12", "SCIMGW_REDIS__SHARDS": "3"}
+    assert load_settings(None, environ).settings.redis.shards == 3
+
+
+def test_sasl_needs_a_user() -> None:
+    line = refusal(SCIMGW_KAFKA__SECURITY_PROTOCOL="SASL_SSL", SCIMGW_KAFKA__SASL_PASSWORD="topsecret")
+    assert "kafka.sasl_username" in line
+    assert "topsecret" not in line
+    environ = {"SCIMGW_KAFKA__SECURITY_PROTOCOL": "SASL_SSL", "SCIMGW_KAFKA__SASL_USERNAME": "scimgw"}
+    assert load_settings(None, environ).settings.kafka.sasl_mechanism == "SCRAM-SHA-512"
+    assert load_settings(None, {"SCIMGW_KAFKA__SECURITY_PROTOCOL": "SSL"}).settings.kafka.sasl_username == ""
+
+
+def test_the_files_of_the_brokers_certificates_are_taken_when_they_exist(tmp_path: Path) -> None:
+    file = _written(tmp_path / "pem", "x")
+    environ = {f"SCIMGW_KAFKA__{name}_FILE": file for name in ("CA", "CERT", "KEY")}
+    kafka = load_settings(None, environ).settings.kafka
+    assert (kafka.ca_file, kafka.cert_file, kafka.key_file) == (file, file, file)
+
+
+SERVERS_SECRETS = {
+    "kafka.sasl_password": ("SCIMGW_KAFKA__SASL_PASSWORD", "topsecret"),
+    "redis.url": ("SCIMGW_REDIS__URL", "redis://scimgw:topsecret@127.0.0.1:6379"),
+}
+
+
+@pytest.mark.parametrize("name", SERVERS_SECRETS)
+def test_the_servers_secrets_may_come_from_files_and_are_masked_when_shown(tmp_path: Path, name: str) -> None:
+    variable, value = SERVERS_SECRETS[name]
+    file = _written(tmp_path / "secret", value + "\n")
+    for loaded in (load_settings(None, {variable: value}), load_settings(None, {f"{variable}_FILE": file})):
+        section, _, field = name.partition(".")
+        assert getattr(getattr(loaded.settings, section), field) == value
+        assert (name, "********", loaded.origins[name]) in shown(loaded)
+        assert "topsecret" not in repr(shown(loaded))
+    config = _written(tmp_path / "s.toml", f'[{section}]\n{field}_file = "{file}"\n')
+    assert (name, "********", f"file {config} line 2 ({file})") in shown(load_settings(config, {}))
+
+
+def test_a_wrong_redis_url_is_not_repeated() -> None:
+    assert "topsecret" not in refusal(SCIMGW_REDIS__URL="http://scimgw:topsecret@127.0.0.1")
 
 
 def test_settings_are_frozen() -> None:
