@@ -22,6 +22,7 @@ from consumers.backends.kafka_client import (
     translating,
 )
 from consumers.errors import LogUnavailable, RecordTooLarge
+from consumers.failpoints import hit
 from consumers.partition_ports import Ends, OwnershipLost
 from consumers.settings import KafkaSettings
 from consumers.topics import MOST_BATCH_BYTES, MOST_RECORD_BYTES, Topics
@@ -144,6 +145,7 @@ class KafkaPartitionLog:
             async with asyncio.timeout(LEAST_LIMIT_S + count / RECORDS_A_SECOND):
                 await producer.begin_transaction()
                 behind = await self._produce(producer, [part for part in parts if part[1]])
+                hit("worker.sent")
                 await producer.commit_transaction()
         except ProducerFenced as error:
             self._let_go()
