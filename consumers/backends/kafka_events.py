@@ -94,7 +94,7 @@ class KafkaEvents:
         if self._reader is None:
             opening = self._consuming(fetch_max_wait_ms=_FETCH_WAIT_MS)
             self._reader = await self._stack.enter_async_context(opening)
-        consumer = self._reader
+        consumer: AIOKafkaConsumer = self._reader
         if offset != self._next:
             offset = max(offset, await self.earliest())
             if offset >= await self.end():
