@@ -42,13 +42,14 @@ class _Waiting:
 
     tenant: str
     future: asyncio.Future[Reply]
+    append: asyncio.Task[None]
     size: int
     deadline: float
     """Seconds since 1970, like all that follow."""
     polls: list[float]
     """When its outcome is to be looked for, the last first."""
     appended: float | None = None
-    appending: bool = True
+    answered: bool = False
 
 
 class RemoteCommands:
@@ -86,7 +87,7 @@ class RemoteCommands:
         self._held = 0
         self._bytes = 0
         """What is not answered, or still being appended: both cost memory."""
-        self._appends: set[asyncio.Task[None]] = set()
+        self._appends: dict[asyncio.Task[None], _Waiting] = {}
         self._polling: asyncio.Task[None] | None = None
         metrics.in_flight.set_function(self.__len__)
 
@@ -99,20 +100,20 @@ class RemoteCommands:
             self._metrics.shed.inc()
             raise Busy(command.txn)
         deadline = (command.accepted_at + command.budget) / 1000
-        waiting = _Waiting(
+        # Tasks begin in the order in which they are made: so do the appends to a partition.
+        append = asyncio.create_task(self._append(command, value), name="append")
+        waiting = self._waiting[command.txn] = _Waiting(
             tenant=command.tenant,
             future=asyncio.get_running_loop().create_future(),
+            append=append,
             size=len(value),
             deadline=deadline,
             polls=_polls(self._clock(), deadline),
         )
-        self._waiting[command.txn] = waiting
         self._held += 1
         self._bytes += waiting.size
-        # Tasks begin in the order in which they are made: so do the appends to a partition.
-        append = asyncio.create_task(self._append(command, waiting, value), name="append")
-        self._appends.add(append)
-        append.add_done_callback(self._appends.discard)
+        self._appends[append] = waiting
+        append.add_done_callback(self._append_ended)
         # A caller that goes away cancels the future, not the command, which is on its way.
         return await waiting.future
 
@@ -161,23 +162,25 @@ class RemoteCommands:
                 self._polling.cancel()
 
     def expire(self, now: float) -> None:
-        """Answer every caller whose budget ended before ``now`` (seconds since 1970): the outcome is unknown."""
-        for txn in [txn for txn, waiting in self._waiting.items() if waiting.deadline <= now]:
-            self._give_up(txn)
+        """Answer every caller whose budget ended before ``now`` (seconds since 1970): the outcome is unknown.
+
+        What of it is still queued for a broker that is away need not be sent any more: nobody would decide it (CP-18).
+        """
+        self._stop_waiting([txn for txn, waiting in self._waiting.items() if waiting.deadline <= now])
         for txn in [txn for txn, (_, until) in itertools.islice(self._overdue.items(), 256) if until <= now]:
             del self._overdue[txn]
 
     def abandon(self) -> None:
         """Answer every caller that still waits: the process stops, its outcome will be told by the ``txn``."""
-        for txn in list(self._waiting):
-            self._give_up(txn)
+        self._stop_waiting(list(self._waiting))
 
     async def close(self) -> None:
         """Abandon, and end the appends that still run; what they had in hand may yet appear."""
         self.abandon()
-        for append in self._appends:
+        appends = list(self._appends)
+        for append in appends:
             append.cancel()
-        await asyncio.gather(*self._appends, return_exceptions=True)
+        await asyncio.gather(*appends, return_exceptions=True)
 
     async def poll(self, txns: Sequence[str]) -> None:
         """Look for the stored outcomes of these commands, and answer with what is found: their replies were lost."""
@@ -192,25 +195,31 @@ class RemoteCommands:
                 self._metrics.replies_late.inc()
                 self._answer(txn, Reply(found))
 
-    async def _append(self, command: ChangeCommand, waiting: _Waiting, value: bytes) -> None:
-        tenant, resource_id = command.tenant, command.resource_id
+    async def _append(self, command: ChangeCommand, value: bytes) -> None:
+        tenant, resource_id, txn = command.tenant, command.resource_id, command.txn
         partition = partition_of(tenant, resource_id, shards=self._shards, partitions=self._partitions)
         try:
-            hit("gateway.accepted")
             await self._log.append(partition, f"{tenant}/{resource_id}", value)
-            hit("gateway.appended")
-            waiting.appended = self._clock()
-            self._metrics.appended.inc()
         except LogUnavailable as error:
-            logger.warning("an append failed: %s", error, extra={"action": "append", "txn": command.txn})
-            self._give_up(command.txn)  # at once: it may be durable or never become so, waiting does not tell (G3)
+            logger.warning("an append failed", extra={"action": "append", "txn": txn, "error": str(error)})
+            self._give_up(txn)  # at once: it may be durable or never become so, waiting does not tell (G3)
         except Exception:
-            logger.exception("an append failed", extra={"action": "append", "txn": command.txn})
-            self._give_up(command.txn)
-        finally:
-            waiting.appending = False
-            if self._waiting.get(command.txn) is not waiting:
-                self._let_go(waiting)
+            logger.exception("an append failed", extra={"action": "append", "txn": txn})
+            self._give_up(txn)
+        else:
+            self._metrics.appended.inc()
+            if waiting := self._waiting.get(txn):
+                waiting.appended = self._clock()
+
+    def _append_ended(self, append: asyncio.Task[None]) -> None:
+        waiting = self._appends.pop(append)
+        if waiting.answered:
+            self._let_go(waiting)
+
+    def _stop_waiting(self, txns: Sequence[str]) -> None:
+        for txn in txns:
+            self._waiting[txn].append.cancel()
+            self._give_up(txn)
 
     def _give_up(self, txn: str) -> None:
         """Tell the caller that the outcome is unknown."""
@@ -224,7 +233,8 @@ class RemoteCommands:
 
     def _answer(self, txn: str, answer: Reply | SubmissionError) -> None:
         waiting = self._waiting.pop(txn)
-        if not waiting.appending:
+        waiting.answered = True
+        if waiting.append not in self._appends:
             self._let_go(waiting)
         if waiting.future.done():
             return
