@@ -41,7 +41,7 @@ up() {
     compose build topics
     if ! compose up -d --remove-orphans; then
         compose ps -a >&2 || compose ps >&2
-        compose logs --tail 20 topics tenants >&2
+        compose logs --no-color --tail 20 topics tenants >&2
         echo "make: not started; the lines above tell why" >&2
         exit 1
     fi
@@ -49,7 +49,7 @@ up() {
     for service in worker-1 worker-2 gateway-1 gateway-2; do
         until state=$(health "$service") && [ "$state" = healthy ]; do
             if [ $(($(date +%s) - began)) -gt $READY_WITHIN_S ]; then
-                compose logs --tail 20 "$service" >&2
+                compose logs --no-color --tail 20 "$service" >&2
                 echo "make: $service is $state after $READY_WITHIN_S s; its last lines stand above" >&2
                 exit 1
             fi
