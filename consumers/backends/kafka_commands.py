@@ -49,9 +49,9 @@ class KafkaCommandLog:
     """``consumers.partition_ports.CommandLog``, which makes its producer anew after whatever breaks it."""
 
     def __init__(self, kafka: KafkaSettings, observed: Callable[[float], None]) -> None:
-        """``observed`` is told for each batch how far the broker's append time lies outside our own of it (CP-18).
+        """``observed`` is told for each batch by how many seconds our clock is ahead of the brokers' (CP-18).
 
-        In seconds, never negative; 0 where it lies between the sending and the answer.
+        Negative where it is behind; 0 where the append time lies between our sending and the answer.
         """
         self._kafka = kafka
         self._topic = Topics(kafka.topic_prefix).commands
@@ -170,7 +170,7 @@ class KafkaCommandLog:
             if not waiting.future.done():
                 waiting.future.set_result(Appended(where.offset + place, where.timestamp))
         appended = where.timestamp / 1000
-        self._observed(max(0.0, before - 0.001 - appended, appended - after))
+        self._observed(max(0.0, before - 0.001 - appended) or min(0.0, after - appended))
 
     def _reason(self, error: BaseException) -> LogUnavailable:
         why = translated(error, self._kafka, f"append to {self._topic}")
