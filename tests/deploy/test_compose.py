@@ -52,7 +52,7 @@ def test_every_setting_is_one_that_the_program_knows(service: str) -> None:
     variables = {setting.variable for setting in SETTINGS.values()}
 
     assert set(SERVICES[service].get("environment", {})) <= variables
-    assert {name for name in re.findall(r"\bSCIMGW_\w+(?==)", DOCKERFILE)} <= variables
+    assert set(re.findall(r"\bSCIMGW_\w+(?==)", DOCKERFILE)) <= variables
 
 
 def test_gateways_and_workers_have_the_same_servers() -> None:
@@ -256,10 +256,8 @@ def stack() -> Iterator[Stack]:
         images["PYTHON_IMAGE"] = image_of(PYTHON_IMAGE)
     except Missing as why:
         absent("docker", str(why))
-    if (
-        not shutil.which("docker-compose")
-        and subprocess.run(["docker", "compose", "version"], capture_output=True).returncode
-    ):
+    plugin = subprocess.run(["docker", "compose", "version"], capture_output=True, check=False)
+    if plugin.returncode and not shutil.which("docker-compose"):
         absent("compose", "neither 'docker compose' nor 'docker-compose'")
     made = Stack(images)
     try:
