@@ -56,8 +56,11 @@ def _parser() -> argparse.ArgumentParser:
     _add_serve(commands)
     _add_tenants(commands)
     _add_log(commands)
+    _add_topics(commands)
     _add_config(commands)
     _add_backup(commands)
+    _add_worker(commands)
+    _add_dead_letters(commands)
     return parser
 
 
@@ -107,7 +110,7 @@ def _add_log(commands: _Commands[Any]) -> None:
     example = "scimgw events --follow --from 2026-11-21T08:00:00Z --tenant default"
     events = _command(commands, "events", does, example, "gateway.cli_log:events")
     events.add_argument("--follow", action="store_true", help="go on with new events as they come")
-    places = "earliest, latest, PARTITION:OFFSET or an ISO 8601 time"
+    places = "earliest, latest, PARTITION:OFFSET (that one alone) or an ISO 8601 time"
     events.add_argument(
         "--from", dest="start", metavar="WHERE", default="earliest", help=f"{places} (default: earliest)"
     )
@@ -122,6 +125,19 @@ def _add_log(commands: _Commands[Any]) -> None:
     outcome.add_argument("--tenant", metavar="T", help="the tenant (default: each of the tenants file)")
     _settings(outcome)
     _json(outcome)
+
+
+def _add_topics(commands: _Commands[Any]) -> None:
+    example = "SCIMGW_KAFKA__BOOTSTRAP=127.0.0.1:9092 scimgw topics check"
+    topics = commands.add_parser("topics", help="the topics", description="The topics.", epilog=f"example: {example}")
+    actions = topics.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    does = "create the topics that are missing, and print each setting as it is and as it should be"
+    create = _command(actions, "create", does, "scimgw topics create", "gateway.cli_topics:create")
+    does = "print each setting of the topics as it is and as it should be; exit code 1 when one differs"
+    check = _command(actions, "check", does, example, "gateway.cli_topics:check")
+    for parser in (create, check):
+        _settings(parser)
+        _json(parser)
 
 
 def _add_config(commands: _Commands[Any]) -> None:
@@ -152,6 +168,44 @@ def _add_backup(commands: _Commands[Any]) -> None:
     restore.add_argument("source", metavar="FROM", help="a directory that 'scimgw backup' made")
     restore.add_argument("--force", action="store_true", help="replace what is in the data directory")
     _settings(restore)
+
+
+def _add_worker(commands: _Commands[Any]) -> None:
+    does = "own partitions on Kafka and Redis: decide commands, make them durable, answer; as many workers as wanted"
+    worker = _command(commands, "worker", does, "scimgw worker --name worker-1", "gateway.cli_worker:worker")
+    worker.add_argument(
+        "--name",
+        metavar="NAME",
+        help="unique, kept across restarts: a restarted worker gets its partitions back (default: any partitions)",
+    )
+    worker.add_argument("--admin", metavar="HOST:PORT", help="port for /metrics and health (default: off)")
+    _settings(worker)
+
+    does = "fill Redis anew from the state topic while workers run; reads answer 503 until it is done"
+    rebuild = _command(commands, "rebuild", does, "scimgw rebuild --shard 0", "gateway.cli_worker:rebuild")
+    rebuild.add_argument("--shard", metavar="K", type=int, help="only this shard, from 0 (default: all, one by one)")
+    _settings(rebuild)
+
+
+def _add_dead_letters(commands: _Commands[Any]) -> None:
+    example = "scimgw dead-letters list"
+    letters = commands.add_parser(
+        "dead-letters", help="parked commands", description="Parked commands.", epilog=f"example: {example}"
+    )
+    actions = letters.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    does = "print parked commands: place, time, tenant, txn and why, one a line"
+    listing = _command(actions, "list", does, example, "gateway.cli_dead_letters:list_letters")
+    _settings(listing)
+    _json(listing)
+    does = "print one parked command whole; it holds personal data"
+    show = _command(actions, "show", does, "scimgw dead-letters show 2:17", "gateway.cli_dead_letters:show_letter")
+    show.add_argument("place", metavar="PARTITION:OFFSET", help="as 'dead-letters list' prints it")
+    _settings(show)
+    does = "send parked commands again, as new ones that overtake nothing: refused where the resource has changed since"
+    redrive = _command(actions, "redrive", does, "scimgw dead-letters redrive 2:17", "gateway.cli_dead_letters:redrive")
+    redrive.add_argument("places", metavar="PARTITION:OFFSET", nargs="*", help="as 'dead-letters list' prints it")
+    redrive.add_argument("--all", action="store_true", help="all that are kept")
+    _settings(redrive)
 
 
 if __name__ == "__main__":

@@ -6,13 +6,16 @@ import argparse
 import asyncio
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
+from consumers.backends.kafka_client import limit_logging
+from consumers.backends.kafka_events import open_event_logs
 from consumers.backends.sqlite import open_event_log
 from consumers.backends.sqlite_database import open_reader
 from consumers.backends.sqlite_reader import SqliteReader
@@ -29,14 +32,13 @@ from schemas.resource_types import RESOURCE_TYPES
 from schemas.versions import etag
 
 _BATCH: Final = 500
-_PARTITION: Final = 0
-"""The one there is in the embedded mode."""
+_PLACE: Final = re.compile(r"([0-9]{1,9}):([0-9]{1,18})")
+"""PARTITION:OFFSET."""
 
 
 def events(parsed: argparse.Namespace) -> int:
     """Print events as they are kept, one a line."""
-    settings = settings_of(parsed).settings
-    asyncio.run(_print_events(parsed, Path(settings.data) / DATABASE))
+    asyncio.run(_print_events(parsed, _event_logs(settings_of(parsed).settings)))
     return 0
 
 
@@ -53,17 +55,63 @@ def outcome(parsed: argparse.Namespace) -> int:
     return 1 if found is None else 0
 
 
-async def _print_events(parsed: argparse.Namespace, database: Path) -> None:
+def _event_logs(settings: Settings) -> AbstractAsyncContextManager[Sequence[EventLog]]:
+    """Open the event log of each partition."""
+    if settings.distributed:
+        limit_logging()
+        return open_event_logs(settings.kafka)
+    return _embedded_logs(Path(settings.data) / DATABASE)
+
+
+@asynccontextmanager
+async def _embedded_logs(database: Path) -> AsyncIterator[Sequence[EventLog]]:
     async with open_event_log(database) as log:
-        offset = await _offset(log, parsed.start)
-        if parsed.follow:
-            async for batch in log.follow(offset):
-                _print_batch(parsed, batch)
+        yield (log,)
+
+
+async def _print_events(parsed: argparse.Namespace, opening: AbstractAsyncContextManager[Sequence[EventLog]]) -> None:
+    """Print the partitions one after the other; followed, each batch as it comes."""
+    async with opening as logs:
+        chosen = _chosen(logs, parsed.start)
+        offsets = [await _offset(log, parsed.start) for log in chosen]
+        if not parsed.follow:
+            for log, offset in zip(chosen, offsets, strict=True):
+                await _print_to_the_end(parsed, log, offset)
             return
-        end = await log.end()  # what comes while we print is for --follow
-        while offset < end and (batch := await log.read(offset, min(_BATCH, end - offset))):
-            _print_batch(parsed, batch)
-            offset = batch[-1].offset + 1
+        followers = [
+            asyncio.create_task(_follow(parsed, log, offset), name="follow")
+            for log, offset in zip(chosen, offsets, strict=True)
+        ]
+        try:
+            await asyncio.gather(*followers)
+        finally:
+            for follower in followers:
+                follower.cancel()
+            await asyncio.gather(*followers, return_exceptions=True)
+
+
+async def _print_to_the_end(parsed: argparse.Namespace, log: EventLog, offset: int) -> None:
+    end = await log.end()  # what comes while we print is for --follow
+    while offset < end and (batch := await log.read(offset, min(_BATCH, end - offset))):
+        _print_batch(parsed, [logged for logged in batch if logged.offset < end])
+        offset = batch[-1].offset + 1
+
+
+async def _follow(parsed: argparse.Namespace, log: EventLog, offset: int) -> None:
+    async for batch in log.follow(offset):
+        _print_batch(parsed, batch)
+
+
+def _chosen(logs: Sequence[EventLog], start: str) -> Sequence[EventLog]:
+    """Return the partition that ``--from`` names, or all."""
+    place = _PLACE.fullmatch(start)
+    if place is None:
+        return logs
+    partition = int(place[1])
+    if partition >= len(logs):
+        there = "partition 0" if len(logs) == 1 else f"partitions 0 to {len(logs) - 1}"
+        raise SettingsError(f"--from {start}: there is only {there} here; give 0:OFFSET, say")
+    return logs[partition : partition + 1]
 
 
 async def _offset(log: EventLog, start: str) -> int:
@@ -72,9 +120,7 @@ async def _offset(log: EventLog, start: str) -> int:
         return await log.earliest()
     if start == "latest":
         return await log.end()
-    if place := re.fullmatch(r"([0-9]{1,9}):([0-9]{1,18})", start):
-        if int(place[1]) != _PARTITION:
-            raise SettingsError(f"--from {start}: there is only partition {_PARTITION} here; give {_PARTITION}:OFFSET")
+    if place := _PLACE.fullmatch(start):
         return int(place[2])
     try:
         time = datetime.fromisoformat(start)
