@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"scimgw {gateway.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_serve(commands)
+    _add_gateway(commands)
     _add_tenants(commands)
     _add_log(commands)
     _add_topics(commands)
@@ -90,6 +91,20 @@ def _add_serve(commands: _Commands[Any]) -> None:
     parser = _command(commands, "serve", does, "scimgw serve --port 8080 --data ./var", "gateway.cli_serve:serve")
     parser.add_argument("--port", metavar="N", type=int, help="main port (default: 8080)")
     parser.add_argument("--host", metavar="H", help="address to listen on (default: 127.0.0.1)")
+    parser.add_argument("--admin", metavar="HOST:PORT", help="port for /metrics and health (default: off)")
+    _settings(parser)
+
+
+def _add_gateway(commands: _Commands[Any]) -> None:
+    does = "serve SCIM on Kafka and Redis; as many gateways as wanted"
+    example = "scimgw gateway --port 8080 --tenants tenants.toml"
+    parser = _command(commands, "gateway", does, example, "gateway.cli_gateway:gateway")
+    parser.add_argument("--port", metavar="N", type=int, help="main port (default: 8080)")
+    parser.add_argument("--host", metavar="H", help="address to listen on (default: 127.0.0.1)")
+    parser.add_argument("--reuse-port", action="store_true", help="share the port with other gateways on this machine")
+    parser.add_argument(
+        "--tenants", metavar="FILE", help="the tenants file (default: tenants.toml in the data directory)"
+    )
     parser.add_argument("--admin", metavar="HOST:PORT", help="port for /metrics and health (default: off)")
     _settings(parser)
 
