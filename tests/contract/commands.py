@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from itertools import count
 
 import msgspec
@@ -17,11 +18,24 @@ ANCIENT = 3 * 24 * 3600 * 1000
 """Longer ago than any outcome is kept, in milliseconds."""
 
 _names = count(1)
+_last_moment = 0
 
 
 def now() -> int:
     """Return the time in milliseconds since 1970."""
     return int(time.time() * 1000)
+
+
+def next_moment() -> int:
+    """Return the time, or the millisecond after what was returned last: what is created then has its place after that."""
+    global _last_moment  # noqa: PLW0603 - a clock is one for all
+    _last_moment = max(now(), _last_moment + 1)
+    return _last_moment
+
+
+def in_order(commands: Sequence[ChangeCommand]) -> list[ChangeCommand]:
+    """Return the commands as if they were accepted one after the other, now."""
+    return [msgspec.structs.replace(command, accepted_at=next_moment()) for command in commands]
 
 
 def new_id() -> str:
@@ -64,7 +78,7 @@ def create(
         fingerprint=fingerprint,
         principal=principal,
         gateway=gateway,
-        accepted_at=accepted_at,
+        accepted_at=next_moment() if accepted_at is None else accepted_at,
     )
 
 

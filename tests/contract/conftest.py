@@ -9,13 +9,19 @@ import pytest
 
 from consumers.ports import EventLog, Reader, Store
 from tests.contract.owner import Owner
-from tests.contract.stands import LOGS, STORES, LogStand, StoreStand
+from tests.contract.stands import LOGS, SERVED_STORES, STORES, LogStand, StoreStand
 
 
-@pytest.fixture(params=sorted(STORES))
+@pytest.fixture(
+    params=[*sorted(STORES), *(pytest.param(name, marks=pytest.mark.services) for name in sorted(SERVED_STORES))]
+)
 async def store_stand(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[StoreStand]:
     """Give a back end with an empty store, open."""
-    stand = STORES[request.param](tmp_path)
+    if request.param in SERVED_STORES:
+        fixture, made = SERVED_STORES[request.param]
+        stand = made(request.getfixturevalue(fixture))
+    else:
+        stand = STORES[request.param](tmp_path)
     await stand.open()
     try:
         yield stand

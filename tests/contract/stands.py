@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -9,8 +10,13 @@ from typing import Final, Protocol
 
 import msgspec
 
+from consumers.backends.redis_client import RedisClient
+from consumers.backends.redis_reader import RedisReader
+from consumers.backends.redis_replies import RedisReplies
+from consumers.backends.redis_store import RedisPartitionStore
 from consumers.backends.sqlite import Embedded, open_embedded
 from consumers.ports import EventLog, Reader, Store
+from consumers.settings import RedisSettings
 from schemas.commands import ChangeCommand
 from schemas.numbering import Batch
 
@@ -125,9 +131,60 @@ class RememberingStand(SqliteStand):
         return command.key is msgspec.UNSET and not met
 
 
+class RedisStand:
+    """A Redis or Valkey with one partition, taken over with an empty log; opened again, by its next owner."""
+
+    def __init__(self, url: str) -> None:
+        self._settings = RedisSettings(url=url)
+        self._client: RedisClient | None = None
+        self._store: RedisPartitionStore | None = None
+        self._reader: RedisReader | None = None
+        self._replies: RedisReplies | None = None
+
+    @property
+    def store(self) -> Store:
+        """See ``StoreStand.store``."""
+        assert self._store is not None, "the stand is closed"
+        return self._store
+
+    @property
+    def reader(self) -> Reader:
+        """See ``StoreStand.reader``."""
+        assert self._reader is not None, "the stand is closed"
+        return self._reader
+
+    def mark_unseen(self, tenant: str, unseen: str) -> None:
+        """See ``StoreStand.mark_unseen``."""
+        assert self._replies is not None, "the stand is closed"
+        self._replies.mark_unseen(tenant, unseen)
+
+    async def open(self, gateway: str = GATEWAY) -> None:
+        """See ``Stand.open``."""
+        self._client = RedisClient(self._settings)
+        self._store = RedisPartitionStore(self._client, partition=0, shards=1, partitions=1)
+        self._reader = RedisReader(self._client, shards=1, partitions=1)
+        self._replies = RedisReplies(self._client, self._settings, gateway=gateway)
+        await self._store.take()
+        await self._store.activate(os.urandom(8).hex())
+        await self._replies.beat()
+
+    async def close(self) -> None:
+        """See ``Stand.close``; the gateway is no longer alive."""
+        assert self._client is not None
+        assert self._replies is not None
+        await self._replies.stop()
+        await self._client.close()
+        self._store = self._reader = self._replies = self._client = None
+
+
 STORES: Final[dict[str, Callable[[Path], StoreStand]]] = {
     "sqlite": SqliteStand,
     "sqlite-remembering": RememberingStand,
 }
 """By name; a stand is made with an empty directory of its own."""
+SERVED_STORES: Final[dict[str, tuple[str, Callable[[str], StoreStand]]]] = {
+    "redis": ("redis_url", RedisStand),
+    "valkey": ("valkey_url", RedisStand),
+}
+"""By name; a stand is made with the URL that the fixture gives."""
 LOGS: Final[dict[str, Callable[[Path], LogStand]]] = {"sqlite": SqliteStand}

@@ -1,0 +1,166 @@
+"""Changes, outcomes and tombstones as the apply script takes them: nothing but keys and values, msgpack."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from consumers.backends.redis_keys import ShardKeys, indexed
+from consumers.backends.redis_records import is_live, record_of, resource_of, stored_value
+from schemas.changes import Name
+from schemas.indexing import index_entries
+from schemas.numbering import StoredChange
+from schemas.outcomes import UNSEEN_LIFE_MS, Outcome, encode_outcome, expires_at
+from schemas.records import Address, resource_key
+from schemas.timestamps import milliseconds
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+class Packing(msgspec.Struct, frozen=True, kw_only=True):
+    """What one call of the apply script does."""
+
+    fields: tuple[str, ...] | None
+    """The partitions that must be recovered; None while one of them is being recovered."""
+    replays: bool
+    dry: bool = False
+    """Whether everything is only looked at."""
+    changes: Sequence[Any] = ()
+    outcomes: Sequence[Any] = ()
+    numbers: Sequence[Any] = ()
+    tombstones: Sequence[Any] = ()
+    before: str | None = None
+    """Offset and position of the watermark as they must be stored, "" for none; None to leave the watermark alone."""
+    mark: str | None = None
+    """The watermark to store."""
+    mark_key: str
+    gone_key: str
+
+
+def packed(packing: Packing) -> list[bytes]:
+    """Return the arguments of the script: msgpack, then the values, for which their places among them stand in it.
+
+    Redis' msgpack knows no binary strings, and what need not be unpacked is not copied.
+    """
+    values: list[bytes] = []
+    changes = [_moved(words, 6, values) for words in packing.changes]
+    outcomes = [_moved(words, 1, values) for words in packing.outcomes]
+    return [_encoder.encode(msgspec.structs.replace(packing, changes=changes, outcomes=outcomes)), *values]
+
+
+def _moved(words: Sequence[Any], at: int, values: list[bytes]) -> list[Any]:
+    """Return the words with a value taken out and its place put in, from 3: a fence and msgpack come before."""
+    moved = list(words)
+    if moved[at] is not False:
+        values.append(moved[at])
+        moved[at] = len(values) + 2
+    return moved
+
+
+def change_words(keys: ShardKeys, change: StoredChange) -> list[Any]:
+    """Return a change: key, id, expected, version, created, live, value, names, entries, key of the order, forgetting."""
+    tenant, resource_type = change.tenant, change.resource_type
+    created = milliseconds(change.created)
+    return [
+        keys.record(tenant, change.resource_id),
+        change.resource_id,
+        change.expected,
+        change.version,
+        str(created),
+        not change.deleted,
+        stored_value(
+            version=change.version,
+            created=created,
+            resource_type=resource_type,
+            live=not change.deleted,
+            record=change.record,
+        ),
+        _names(keys, tenant, change.releases, change.acquires),
+        _entries(keys, tenant, resource_type, change.drops, change.adds),
+        keys.order(tenant, resource_type),
+        change.key,
+        str(change.forget_at) if change.deleted and change.forget_at is not None else False,
+    ]
+
+
+def outcome_words(keys: ShardKeys, tenant: str, outcome: Outcome, now: int) -> list[Any] | None:
+    """Return an outcome: key, value, expiry, txn, key of the Idempotency-Key, key of the create, its expiry; None if expired."""
+    expires = expires_at(outcome)
+    if expires <= now:
+        return None
+    repeated_until = outcome.decided_at + UNSEEN_LIFE_MS
+    return [
+        keys.outcome(tenant, outcome.txn),
+        encode_outcome(outcome),
+        str(expires),
+        outcome.txn,
+        keys.first(tenant, outcome.key) if outcome.key else False,
+        keys.created_by(tenant, outcome.unseen) if outcome.unseen and repeated_until > now else False,
+        str(repeated_until),
+    ]
+
+
+def number_words(
+    keys: ShardKeys, partition: int, numbers: Mapping[str, int], changes: Sequence[StoredChange]
+) -> list[list[Any]]:
+    """Return the last number of each tenant: key, number, how many changes it has in the batch."""
+    counts = Counter(change.tenant for change in changes)
+    return [[keys.number(tenant, partition), last, counts[tenant]] for tenant, last in numbers.items()]
+
+
+def forgotten_words(keys: ShardKeys, address: Address) -> list[str]:
+    """Return a tombstone: key of the resource, key of its record."""
+    key = resource_key(address.tenant, address.resource_type, address.resource_id)
+    return [keys.record(address.tenant, address.resource_id), key]
+
+
+def farewell_words(keys: ShardKeys, address: Address, value: bytes) -> list[Any] | None:
+    """Return the change that takes back names and entries of a live resource which the log has forgotten; None if gone.
+
+    Its delete and the tombstone met in one stretch of the log, or the log kept only the tombstone.
+    """
+    if not is_live(value):
+        return None
+    resource = resource_of(value)
+    names = tuple(sorted(resource.names.items()))
+    drops = tuple(sorted(index_entries(resource.doc)))
+    return [
+        keys.record(address.tenant, address.resource_id),
+        address.resource_id,
+        resource.version,
+        resource.version + 1,
+        str(milliseconds(resource.created)),
+        False,
+        False,
+        _names(keys, address.tenant, names, ()),
+        _entries(keys, address.tenant, address.resource_type, drops, ()),
+        keys.order(address.tenant, address.resource_type),
+        "",
+        False,
+    ]
+
+
+def records_of(keys: Sequence[str], values: Sequence[bytes | None]) -> dict[str, bytes]:
+    """Return the records by key, without those that are not stored."""
+    return {key: record_of(value) for key, value in zip(keys, values, strict=True) if value is not None}
+
+
+def _names(keys: ShardKeys, tenant: str, releases: Sequence[Name], acquires: Sequence[Name]) -> list[Any]:
+    words: list[Any] = []
+    for gained, names in ((0, releases), (1, acquires)):
+        for attribute, name in names:
+            words += gained, keys.names(tenant, attribute), keys.reservations(tenant, attribute), name
+    return words
+
+
+def _entries(
+    keys: ShardKeys, tenant: str, resource_type: str, drops: Sequence[Name], adds: Sequence[Name]
+) -> list[Any]:
+    words: list[Any] = []
+    for added, entries in ((0, drops), (1, adds)):
+        for attribute, value in entries:
+            words += added, keys.entries(tenant, resource_type, attribute), indexed(value)
+    return words

@@ -1,0 +1,467 @@
+"""The store of one partition's owner on Redis or Valkey: every step is one script under fence and boot (CP-4, CP-5)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
+from typing import Any, Final
+
+import msgspec
+
+from consumers.backends.redis_changes import (
+    Packing,
+    change_words,
+    farewell_words,
+    forgotten_words,
+    number_words,
+    outcome_words,
+    packed,
+    records_of,
+)
+from consumers.backends.redis_client import Command, RedisClient, ScriptGone, Word
+from consumers.backends.redis_keys import ShardKeys
+from consumers.backends.redis_records import is_live, is_of_type, resource_of
+from consumers.backends.redis_scripts import Scripts
+from consumers.errors import NotRecovered, StoreConflict, StoreUnavailable
+from consumers.partition_ports import Addressed, OwnershipLost
+from consumers.ports import Claim, Contended, Granted, Reservation, Snapshot, Taken
+from consumers.replies import SentReply, encode_replies, sent
+from schemas.changes import Name, View
+from schemas.commands import ChangeCommand
+from schemas.numbering import Batch, StoredChange, Watermark
+from schemas.outcomes import UNSEEN_LIFE_MS, Outcome, decode_outcome
+from schemas.partitions import partitions_of_shard, shard_of_partition
+from schemas.records import Address, address_of, resource_key
+
+logger = logging.getLogger(__name__)
+
+MOST_COMMANDS: Final = 100
+"""Commands of one apply script: nobody else is served while it runs (CP-24)."""
+MARK_AGE_MS: Final = 60_000
+"""After this the watermark's time is refreshed (CP-16)."""
+EMPTY_TIMEOUT_S: Final = 120.0
+MOST_ENTRIES: Final = 4096
+"""Entries of a gateway's stream: seconds of answers at full load; what is trimmed is found as a stored outcome."""
+REPLIES_LIFE_MS: Final = 60_000
+"""How long the stream of a gateway stays that gets no more answers."""
+_MOST_REPLY_BYTES: Final = 1024 * 1024
+
+_encoder = msgspec.msgpack.Encoder()
+_NOTHING: Final = View()
+
+
+class RedisPartitionStore:
+    """``consumers.partition_ports.PartitionStore``; an instance for each owner, the client may be shared."""
+
+    def __init__(
+        self,
+        client: RedisClient,
+        *,
+        partition: int,
+        shards: int,
+        partitions: int,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._client = client
+        self._partition = partition
+        shard = shard_of_partition(partition, shards=shards, partitions=partitions)
+        self._fields = tuple(str(p) for p in partitions_of_shard(shard, shards=shards, partitions=partitions))
+        self._keys = keys = ShardKeys(shard)
+        self._clock = clock
+        self._script_keys = (keys.recovered, keys.fence(partition))
+        self._owner_keys = (
+            *self._script_keys,
+            keys.watermark(partition),
+            keys.attempts(partition),
+            keys.gone(partition),
+        )
+        self._scripts: Scripts | None = None
+        self._fence = ""
+        self._token = ""
+        self._mark = ""
+        """Offset and position that this owner wrote last, or found; "" for none."""
+        self._granted: defaultdict[tuple[str, str], set[Name]] = defaultdict(set)
+        """What was reserved for a resource and is not committed, by tenant and id: let go once its command is cut."""
+
+    # -- Ownership ----------------------------------------------------------------------------------------------------
+
+    async def take(self) -> Watermark | None:
+        """See ``PartitionStore.take``; gives Redis the scripts of its boot first."""
+        self._fence = ""
+        self._granted.clear()
+        self._scripts = await self._client.load()
+        fence = f"taking:{uuid.uuid4().hex}"
+        (found,) = await self._run("owner", self._owner_keys, fence, "take")
+        self._fence = fence
+        if found is None:
+            self._mark = ""
+            return None
+        offset, position, written = (int(part) for part in found.split())
+        self._mark = f"{offset} {position}"
+        return Watermark(offset=offset, position=position, time=written)
+
+    async def activate(self, token: str) -> None:
+        """See ``PartitionStore.activate``."""
+        fence = f"active:{token}"
+        await self._step("activate", fence, str(self._partition))
+        self._fence, self._token = fence, token
+
+    async def check(self, now: int) -> None:
+        """See ``PartitionStore.check``."""
+        await self._step("check", str(now), str(MARK_AGE_MS))
+
+    async def unclean(self) -> bool:
+        """See ``PartitionStore.unclean``."""
+        return bool((await self._step("unclean"))[0])
+
+    async def attempt(self, offset: int) -> int:
+        """See ``PartitionStore.attempt``."""
+        return int((await self._step("attempt", str(offset)))[0])
+
+    async def forgive(self) -> None:
+        """See ``PartitionStore.forgive``."""
+        await self._step("forgive")
+
+    async def leave(self) -> None:
+        """See ``PartitionStore.leave``."""
+        await self._step("leave")
+
+    async def forgotten(self, now: int, most: int) -> list[Address]:
+        """See ``PartitionStore.forgotten``."""
+        (found,) = await self._step("forgotten", str(now), str(most))
+        addresses = (address_of(key.decode()) for key in found)
+        return [address for address in addresses if address is not None]
+
+    async def empty(self) -> None:
+        """See ``PartitionStore.empty``; one script, during which Redis answers BUSY to everybody if there is much."""
+        await self._run("empty", self._script_keys, self._fence, self._keys.prefix, timeout_s=EMPTY_TIMEOUT_S)
+        self._mark = ""
+
+    # -- Replay -------------------------------------------------------------------------------------------------------
+
+    async def records(self, keys: Sequence[str]) -> dict[str, bytes]:
+        """See ``PartitionStore.records``."""
+        return records_of(keys, await self._values(keys))
+
+    async def replay(
+        self,
+        changes: Sequence[StoredChange],
+        tombstones: Sequence[Address],
+        outcomes: Sequence[tuple[str, Outcome]],
+        numbers: dict[str, int],
+        mark: Watermark,
+    ) -> None:
+        """See ``PartitionStore.replay``; in scripts of at most MOST_COMMANDS, the watermark with the last."""
+        keys = self._keys
+        now = self._now()
+        changed = [change_words(keys, change) for change in changes]
+        changed += await self._farewells(tombstones, {change.key for change in changes})
+        answered = [words for tenant, o in outcomes if (words := outcome_words(keys, tenant, o, now)) is not None]
+        forgotten = [forgotten_words(keys, address) for address in tombstones]
+        pieces = max(1, *(-(-len(part) // MOST_COMMANDS) for part in (changed, answered)))
+        for piece in range(pieces):
+            part = slice(piece * MOST_COMMANDS, (piece + 1) * MOST_COMMANDS)
+            last = piece == pieces - 1
+            packing = Packing(
+                fields=None,
+                replays=True,
+                changes=changed[part],
+                outcomes=answered[part],
+                numbers=number_words(keys, self._partition, numbers, ()) if last else (),
+                tombstones=forgotten if last else (),
+                before=self._mark,
+                mark=_text(mark) if last else None,
+                mark_key=self._owner_keys[2],
+                gone_key=self._owner_keys[4],
+            )
+            await self._run("apply", self._script_keys, self._fence, *packed(packing))
+        self._mark = f"{mark.offset} {mark.position}"
+
+    async def _farewells(self, tombstones: Sequence[Address], changed: set[str]) -> list[list[Any]]:
+        """Return what takes back names and entries of resources that are live here and of which the log has no change."""
+        addresses = {resource_key(a.tenant, a.resource_type, a.resource_id): a for a in tombstones}
+        asked = [key for key in addresses if key not in changed]
+        words = [
+            farewell_words(self._keys, addresses[key], value)
+            for key, value in zip(asked, await self._values(asked), strict=True)
+            if value is not None
+        ]
+        return [word for word in words if word is not None]
+
+    async def _values(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Return what is stored of the resources with these records."""
+        if not keys:
+            return []
+        addresses = [address_of(key) for key in keys]
+        asked = [self._keys.record(a.tenant, a.resource_id) if a else self._keys.prefix for a in addresses]
+        (values,) = await self._step("records", *asked)
+        return [
+            value if value is None or (a is not None and is_of_type(value, a.resource_type)) else None
+            for a, value in zip(addresses, values, strict=True)
+        ]
+
+    # -- Batches ------------------------------------------------------------------------------------------------------
+
+    async def view(self, commands: Sequence[ChangeCommand]) -> Snapshot:
+        """See ``consumers.ports.Store.view``; lets go what was reserved for commands that are not among these."""
+        if not commands:
+            return Snapshot((), {})
+        keys = self._keys
+        places = list(dict.fromkeys((command.tenant, command.resource_id) for command in commands))
+        tenants = list(dict.fromkeys(command.tenant for command in commands))
+        keyed = list(dict.fromkeys((c.tenant, c.key) for c in commands if c.key is not msgspec.UNSET))
+        asked = [keys.record(*place) for place in places]
+        asked += [keys.outcome(command.tenant, command.txn) for command in commands]
+        asked += [keys.number(tenant, self._partition) for tenant in tenants]
+        question = (
+            self._fields,
+            self._releases(places),
+            [(keys.first(tenant, key), keys.outcome(tenant, "")) for tenant, key in keyed],
+        )
+        values, firsts = await self._run("view", self._script_keys, self._fence, _encoder.encode(question), *asked)
+        if len(self._granted) > 0:
+            wanted = set(places)
+            for place in [place for place in self._granted if place not in wanted]:
+                del self._granted[place]
+        numbers = {t: int(value or 0) for t, value in zip(tenants, values[-len(tenants) :], strict=True)}
+        if not any(islice(values, len(places) + len(commands))) and not any(firsts):
+            return Snapshot((_NOTHING,) * len(commands), numbers)
+        stored = dict(zip(places, values, strict=False))
+        outcomes = dict(zip(keyed, firsts, strict=True))
+        answered = values[len(places) : len(places) + len(commands)]
+        return Snapshot(
+            tuple(
+                _view(command, stored[command.tenant, command.resource_id], answer, outcomes)
+                for command, answer in zip(commands, answered, strict=True)
+            ),
+            numbers,
+        )
+
+    async def reserve(self, claims: Sequence[Claim]) -> list[Reservation]:
+        """See ``consumers.ports.Store.reserve``."""
+        if not claims:
+            return []
+        groups: dict[tuple[str, str], dict[str, int]] = {}
+        numbers: dict[tuple[str, str], int] = {}
+        asking: list[tuple[str, list[int]]] = []
+        for claim in claims:
+            places: list[int] = []
+            for attribute, name in claim.names:
+                group = (claim.tenant, attribute)
+                names = groups.setdefault(group, {})
+                places += numbers.setdefault(group, len(groups)), names.setdefault(name, len(names) + 1)
+            asking.append((claim.resource_id, places))
+        keys = self._keys
+        question = (
+            self._fields,
+            keys.fences,
+            f"\0{self._partition}\0{self._token}",
+            [(keys.names(*group), keys.reservations(*group), list(names)) for group, names in groups.items()],
+            asking,
+        )
+        (answers,) = await self._run("reserve", self._script_keys, self._fence, _encoder.encode(question))
+        made: list[Reservation] = []
+        for claim, answer in zip(claims, answers, strict=True):
+            if answer == 0:
+                self._granted[claim.tenant, claim.resource_id].update(claim.names)
+                made.append(Granted())
+            elif answer < 0:
+                made.append(Contended())
+            else:
+                taken = claim.names[answer - 1]
+                made.append(Taken(taken, await self._first_answer(claim, taken)))
+        return made
+
+    async def commit(self, batch: Batch) -> None:
+        """See ``consumers.ports.Store.commit``; as one script, or looked at as a whole and then written in several.
+
+        Where it fails between two of them, the watermark has not moved: a take-over gets the rest from the log.
+        """
+        pieces = self._pieces(batch)
+        if not pieces:
+            return
+        # A caller that goes away must not leave half of the pieces unwritten.
+        await asyncio.shield(asyncio.ensure_future(self._commit(batch, pieces)))
+
+    async def _commit(self, batch: Batch, pieces: Sequence[Packing]) -> None:
+        if len(pieces) > 1:
+            changes = [[*words[:6], False, *words[7:]] for piece in pieces for words in piece.changes]
+            whole = msgspec.structs.replace(pieces[-1], dry=True, changes=changes, outcomes=(), tombstones=())
+            await self._run("apply", self._script_keys, self._fence, *packed(whole))
+        for piece in pieces:
+            await self._run("apply", self._script_keys, self._fence, *packed(piece))
+        if batch.mark is not None:
+            self._mark = f"{batch.mark.offset} {batch.mark.position}"
+        for change in batch.changes:
+            if change.acquires and (granted := self._granted.get((change.tenant, change.resource_id))) is not None:
+                granted.difference_update(change.acquires)
+                if not granted:
+                    del self._granted[change.tenant, change.resource_id]
+
+    def _pieces(self, batch: Batch) -> list[Packing]:
+        """Return the batch in pieces of at most MOST_COMMANDS, an outcome with its change; none where nothing is to be done."""
+        keys = self._keys
+        if not (batch.changes or batch.outcomes or batch.numbers or batch.forgotten or batch.mark):
+            return []
+        now = self._now()
+        count = max(1, -(-max(len(batch.changes), len(batch.outcomes)) // MOST_COMMANDS))
+        changes: list[list[Any]] = [[] for _ in range(count)]
+        outcomes: list[list[Any]] = [[] for _ in range(count)]
+        pieces: dict[str, int] = {}
+        for i, change in enumerate(batch.changes):
+            pieces[change.txn] = i // MOST_COMMANDS
+            changes[i // MOST_COMMANDS].append(change_words(keys, change))
+        for i, (tenant, outcome) in enumerate(batch.outcomes):
+            words = outcome_words(keys, tenant, outcome, now)
+            if words is not None:
+                outcomes[pieces.get(outcome.txn, i // MOST_COMMANDS)].append(words)
+        numbers = number_words(keys, self._partition, batch.numbers, batch.changes)
+        last = count - 1
+        return [
+            Packing(
+                fields=self._fields,
+                replays=False,
+                changes=changes[i],
+                outcomes=outcomes[i],
+                numbers=numbers if i == last else (),
+                tombstones=[forgotten_words(keys, address) for address in batch.forgotten] if i == last else (),
+                before=None if batch.mark is None else self._mark,
+                mark=None if batch.mark is None or i < last else _text(batch.mark),
+                mark_key=self._owner_keys[2],
+                gone_key=self._owner_keys[4],
+            )
+            for i in range(count)
+        ]
+
+    # -- Answers ------------------------------------------------------------------------------------------------------
+
+    async def reply(self, replies: Sequence[Addressed]) -> None:
+        """See ``PartitionStore.reply``: entries of about a mebibyte in the gateways' streams."""
+        entries: list[tuple[str, list[SentReply]]] = []
+        open_entries: dict[str, tuple[list[SentReply], int]] = {}
+        for reply in replies:
+            answer = sent(reply.txn, reply.answer)
+            size = 512 if answer.image is None else 512 + len(memoryview(answer.image.doc))
+            entry, bytes_before = open_entries.get(reply.gateway, ([], _MOST_REPLY_BYTES))
+            if bytes_before + size > _MOST_REPLY_BYTES:
+                entry, bytes_before = [], 0
+                entries.append((reply.gateway, entry))
+            entry.append(answer)
+            open_entries[reply.gateway] = entry, bytes_before + size
+        commands: list[Command] = []
+        for gateway, entry in entries:
+            key = self._keys.replies(gateway)
+            commands.append(("XADD", key, "MAXLEN", "~", MOST_ENTRIES, "*", "r", encode_replies(entry)))
+        commands += [("PEXPIRE", self._keys.replies(gateway), REPLIES_LIFE_MS) for gateway in open_entries]
+        if not commands:
+            return
+        try:
+            answers = await self._client.calls(commands)
+        except StoreUnavailable as error:
+            answers = [error]
+        failed = next((answer for answer in answers if isinstance(answer, Exception)), None)
+        if failed is not None:
+            logger.warning("replies were lost", extra={"action": "reply", "error": str(failed)})
+
+    # -- Parts --------------------------------------------------------------------------------------------------------
+
+    def _now(self) -> int:
+        return int(self._clock() * 1000)
+
+    def _releases(self, places: Sequence[tuple[str, str]]) -> list[tuple[str, str, str]]:
+        """Return the reservations of resources that no command is about any more: key, name, value."""
+        if not self._granted:
+            return []
+        wanted = set(places)
+        return [
+            (self._keys.reservations(tenant, attribute), name, f"{resource_id}\0{self._partition}\0{self._token}")
+            for (tenant, resource_id), names in self._granted.items()
+            if (tenant, resource_id) not in wanted
+            for attribute, name in names
+        ]
+
+    async def _first_answer(self, claim: Claim, name: Name) -> Outcome | None:
+        """Return the answer of an identical create that never reached its caller, if its resource holds the name (CP-30)."""
+        if claim.unseen is None:
+            return None
+        keys, tenant = self._keys, claim.tenant
+        txn = await self._client.call("GET", keys.created_by(tenant, claim.unseen))
+        if txn is None:
+            return None
+        value = await self._client.call("GET", keys.outcome(tenant, txn.decode()))
+        if value is None:
+            return None
+        outcome = decode_outcome(value)
+        if claim.now - outcome.decided_at > UNSEEN_LIFE_MS:
+            return None
+        holder, marked, alive = await self._client.calls(
+            [
+                ("HGET", keys.names(tenant, name[0]), name[1]),
+                ("EXISTS", keys.unseen(tenant, claim.unseen)),
+                ("EXISTS", keys.alive(outcome.gateway)),
+            ]
+        )
+        for answer in (holder, marked, alive):
+            if isinstance(answer, Exception):
+                raise answer
+        unseen = holder == outcome.resource_id.encode() and (marked or not alive)
+        return outcome if unseen else None
+
+    async def _step(self, step: str, *words: Word) -> list[Any]:
+        return await self._run("owner", self._owner_keys, self._fence, step, *words)
+
+    async def _run(self, name: str, keys: Sequence[str], *words: Word, timeout_s: float | None = None) -> list[Any]:
+        """Run a script under the fence, which is the first of the words; return what it answers.
+
+        Raises OwnershipLost, NotRecovered, StoreConflict and StoreUnavailable as the port says.
+        """
+        if self._scripts is None or not words[0]:
+            raise OwnershipLost("the partition was not taken over")
+        try:
+            status, *answer = await self._client.run(self._scripts, name, keys, *words, timeout_s=timeout_s)
+        except ScriptGone as error:
+            raise OwnershipLost("Redis does not know the scripts of this boot any more") from error
+        match status:
+            case b"ok":
+                return answer
+            case b"recovering":
+                raise NotRecovered(f"the store is being recovered ({_missing(answer[0])}); try again soon")
+            case b"conflict":
+                raise StoreConflict(answer[0].decode())
+            case b"fence":
+                raise OwnershipLost("another owner has the fence")
+            case b"boot":
+                raise OwnershipLost("Redis is another one, or was started again")
+            case _:
+                raise OwnershipLost("the watermark is not what this owner wrote last")
+
+
+def _missing(field: bytes) -> str:
+    return "all partitions are missing" if field == b"boot" else f"partition {field.decode()} is missing"
+
+
+def _text(mark: Watermark) -> str:
+    return f"{mark.offset} {mark.position} {mark.time}"
+
+
+def _view(
+    command: ChangeCommand,
+    value: bytes | None,
+    answer: bytes | None,
+    outcomes: Mapping[tuple[str, Any], bytes | None],
+) -> View:
+    if value is not None and not is_of_type(value, command.resource_type):
+        value = None
+    live = value is not None and is_live(value)
+    keyed = None if command.key is msgspec.UNSET else outcomes[command.tenant, command.key]
+    return View(
+        resource=resource_of(value) if value is not None and live else None,
+        gone=value is not None and not live,
+        answered=None if answer is None else decode_outcome(answer),
+        keyed=None if keyed is None else decode_outcome(keyed),
+    )

@@ -1,0 +1,21 @@
+-- What a batch of commands may look at. ARGV: the owner's fence; msgpack of {the shard's partitions, reservations to let
+-- go as {key, name, value}, Idempotency-Keys as {key, beginning of an outcome's key}}; then keys whose values are wanted.
+-- Answers those values and the outcomes of the Idempotency-Keys.
+
+local asked = cmsgpack.unpack(ARGV[2])
+local fields, releases, keyed = asked[1], asked[2], asked[3]
+local refusal = refused(ARGV[1], fields, #releases > 0)
+if refusal then return refusal end
+
+for _, release in ipairs(releases) do
+  if redis.call('HGET', release[1], release[2]) == release[3] then
+    redis.call('HDEL', release[1], release[2])
+  end
+end
+
+local firsts = {}
+for i, key in ipairs(keyed) do
+  local txn = redis.call('GET', key[1])
+  firsts[i] = txn and redis.call('GET', key[2] .. txn)
+end
+return {'ok', values_of(ARGV, 3, #ARGV), firsts}
