@@ -135,9 +135,12 @@ def _add_log(commands: _Commands[Any]) -> None:
 
     does = "tell what became of a write; exit code 1 when it is not known"
     example = "scimgw outcome 0199c1f0-5b7e-7c3a-8d21-4f6a1b2c3d4e"
-    outcome = _command(commands, "outcome", does, example, "gateway.cli_log:outcome")
+    outcome = _command(commands, "outcome", does, example, "gateway.cli_outcome:outcome")
     outcome.add_argument("txn", metavar="TXN", help="the Scim-Txn of the answer")
     outcome.add_argument("--tenant", metavar="T", help="the tenant (default: each of the tenants file)")
+    outcome.add_argument(
+        "--tenants", metavar="FILE", help="the tenants file (default: tenants.toml in the data directory)"
+    )
     _settings(outcome)
     _json(outcome)
 
