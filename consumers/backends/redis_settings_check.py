@@ -12,7 +12,7 @@ OLDEST: Final = 7
 
 
 async def require_settings(client: RedisClient) -> None:
-    """Refuse a server that evicts keys, keeps no append-only file, is too old or a replica.
+    """Refuse a server that evicts keys, keeps no append-only file or is too old.
 
     Raises WrongSettings that names setting, value and remedy, StoreUnavailable when it cannot be asked.
     """
@@ -33,10 +33,6 @@ def wrong_setting(info: str) -> str | None:
     major = re.match(r"\d+", version)
     if major is None or int(major.group()) < OLDEST:
         return f"redis_version is {version}: Redis or Valkey {OLDEST} or newer is needed; update the server"
-    if found.get("loading") == "1":
-        return None  # what follows is not known yet; the scripts are refused until it has read its file
-    if found.get("role") == "slave":
-        return f"{name} role is slave: redis.url must name the primary; use its address, or a proxy that follows it"
     policy = found.get("maxmemory_policy", "?")
     if policy != "noeviction":
         return (
