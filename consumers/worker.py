@@ -36,11 +36,17 @@ class Worker:
         self._group: CommandGroup | None = None
         self._owners: dict[int, tuple[PartitionOwner, asyncio.Task[None]]] = {}
         self._joining: asyncio.Task[None] | None = None
+        self._joined = False
 
     @property
     def owned(self) -> frozenset[int]:
         """The partitions that this worker has owners for."""
         return frozenset(self._owners)
+
+    @property
+    def joined(self) -> bool:
+        """Whether the group has told this worker what is its own, if only that it is nothing."""
+        return self._joined
 
     async def run(self) -> None:
         """Work until ``stop``, or until cancelled: then nothing is finished."""
@@ -72,7 +78,7 @@ class Worker:
             self._joining.cancel()
 
     async def _assigned(self, partitions: frozenset[int]) -> None:
-        group = self._group
+        group, self._joined = self._group, True
         for partition in sorted(partitions - self._owners.keys()):
             if group is not None:
                 owner = self._new_owner(partition, group.feed(partition))

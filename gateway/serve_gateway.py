@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from consumers import failpoints
 from consumers.backends.kafka_client import limit_logging
 from consumers.backends.kafka_commands import KafkaCommandLog
 from consumers.backends.kafka_topics import require_topics
@@ -41,6 +43,7 @@ def run(settings: Settings, tenants_file: Path, *, reuse_port: bool = False) -> 
     answers, has settings that would break the promise.
     """
     process.prepare_interpreter()
+    failpoints.arm(os.environ)
     limit_logging()
     tenants = load_tenants(tenants_file, settings.secret)
     require_token(tenants, tenants_file, time.time())
