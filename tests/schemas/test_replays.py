@@ -52,7 +52,8 @@ def chain(*changes: Verb) -> list[NumberedChange]:
     """Return the changes of one resource, each on top of the one before."""
     made: list[NumberedChange] = []
     for place, change in enumerate(changes):
-        made.append(changed(command(change, txn=f"txn-{place}"), made[-1].record if made else None))
+        asked = command(change, txn=f"txn-{place}", accepted_at=NOON + 1000 * place)
+        made.append(changed(asked, made[-1].record if made else None))
     return made
 
 
