@@ -98,7 +98,8 @@ class Broker(ServerProcess):
         return self.directory / "server.properties"
 
     def _format(self, *more: str) -> None:
-        identity = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # It begins with "A": one that begins with "-" would be taken for an option.
+        identity = base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
         done = subprocess.run(
             [
                 *self._java("-Xmx128m", "-XX:TieredStopAtLevel=1"),

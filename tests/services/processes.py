@@ -126,6 +126,7 @@ class ServerProcess(ABC):
 
     def pause(self) -> None:
         os.kill(self.pid, signal.SIGSTOP)
+        os.waitpid(self.pid, os.WUNTRACED)  # on a busy machine its threads run on for a while
         self._paused = True
 
     def resume(self) -> None:
