@@ -62,7 +62,7 @@ async def read_dead_letters(kafka: KafkaSettings) -> AsyncIterator[PlacedLetter]
 def _decoded(partition: int, offset: int, value: bytes | None) -> PlacedLetter | None:
     try:
         return PlacedLetter(partition, offset, decode_dead_letter(value or b""))
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         extra = {"action": "dead_letters", "partition": partition, "offset": offset}
         logger.exception("a dead letter cannot be decoded", extra=extra)
         return None
