@@ -350,7 +350,8 @@ def _decoded(delivered: Delivered) -> ChangeCommand | None:
         return None
     ahead = command.accepted_at - delivered.appended_at
     if command.budget and ahead > 0:
-        return msgspec.structs.replace(command, budget=max(1, command.budget - ahead))
+        # Below 0 where the gateway's clock is ahead by more than the budget; 0 would mean that there is no end.
+        return msgspec.structs.replace(command, budget=command.budget - ahead or -1)
     return command
 
 

@@ -158,7 +158,11 @@ class PartitionStore(Store, Protocol):
         ...
 
     async def check(self, now: int) -> None:
-        """Check boot and fence; refresh the watermark's time where it is older than a minute (CP-16)."""
+        """Check boot and fence; refresh the watermark's time where it is older than a minute (CP-16).
+
+        Asked between batches: what was reserved and not committed is let go, or a command that was cut and then
+        expired would block its names until the partition changes hands (CP-20).
+        """
         ...
 
     async def unclean(self) -> bool:

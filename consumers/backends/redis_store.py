@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 import uuid
@@ -114,6 +115,11 @@ class RedisPartitionStore:
     async def check(self, now: int) -> None:
         """See ``PartitionStore.check``."""
         await self._step("check", str(now), str(MARK_AGE_MS))
+        if self._granted:
+            with contextlib.suppress(NotRecovered):
+                question = (self._fields, self._releases(()), [])
+                await self._run("view", self._script_keys, self._fence, _encoder.encode(question))
+                self._granted.clear()
 
     async def unclean(self) -> bool:
         """See ``PartitionStore.unclean``."""
