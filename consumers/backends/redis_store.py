@@ -117,7 +117,7 @@ class RedisPartitionStore:
         await self._step("check", str(now), str(MARK_AGE_MS))
         if self._granted:
             with contextlib.suppress(NotRecovered):
-                question = (self._fields, self._releases(()), [])
+                question: tuple[Any, ...] = (self._fields, self._releases(()), [])
                 await self._run("view", self._script_keys, self._fence, _encoder.encode(question))
                 self._granted.clear()
 
