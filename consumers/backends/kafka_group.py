@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 MOST_BUFFERED: Final = 2000
 MOST_BUFFERED_BYTES: Final = 8 * 1024 * 1024
 """What is read ahead of an owner; beyond it the partition is not read on."""
+READ_AT_ONCE: Final = 500
 FETCH_WAIT_MS: Final = 200
 """For how long a broker keeps an empty fetch: a partition that is sought to meanwhile waits so long for the next."""
 FULL_WAIT_MS: Final = 5
@@ -132,7 +133,8 @@ class KafkaCommandGroup:
             if full and not open_ones:
                 await asyncio.sleep(FULL_WAIT_MS / 1000)
                 continue
-            found = await consumer.getmany(*open_ones, timeout_ms=FULL_WAIT_MS if full else FETCH_WAIT_MS)
+            wait_ms = FULL_WAIT_MS if full else FETCH_WAIT_MS
+            found = await consumer.getmany(*open_ones, timeout_ms=wait_ms, max_records=READ_AT_ONCE)
             for place, records in found.items():
                 self._feed(place.partition).put(records)
 
