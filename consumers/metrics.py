@@ -154,6 +154,12 @@ class Metrics:
             ("partition",),
             registry=self.registry,
         )
+        self._outcomes_held = Gauge(
+            "scimgw_outcomes_held",
+            "Outcomes of commands that the store holds, about 310 bytes each: 15 minutes, a day with an Idempotency-Key.",
+            ("partition",),
+            registry=self.registry,
+        )
         self._lag_commands = Gauge(
             "scimgw_partition_lag_commands",
             "Commands appended and not yet decided, as of the last fetch.",
@@ -190,6 +196,10 @@ class Metrics:
             self._progress_children[partition] = children
         children[0].set(offset)
         children[1].set(lag_seconds)
+
+    def outcomes_held(self, partition: int, count: int) -> None:
+        """Note how many outcomes of a partition the store holds."""
+        self._outcomes_held.labels(str(partition)).set(count)
 
     def lag(self, partition: int, commands: int) -> None:
         """Note how many commands of a partition wait."""

@@ -15,6 +15,7 @@ import msgspec
 from consumers.apply import Answer, ApplyLoop
 from consumers.errors import NotRecovered, OperatorError, PartitionHalted, StoreConflict, StoreUnavailable
 from consumers.failpoints import hit
+from consumers.held_outcomes import HeldOutcomes
 from consumers.metrics import Metrics
 from consumers.partition_ports import Addressed, CommandFeed, Delivered, OwnershipLost, PartitionLog, PartitionStore
 from consumers.slots import TransactionSlots
@@ -85,6 +86,7 @@ class PartitionOwner:
             park=self._park_crashed,
             clock=clock,
         )
+        self._held = HeldOutcomes()
         self._stopping = False
         self._taken: Sequence[Delivered] = ()
         """What the running batch was delivered."""
@@ -130,8 +132,15 @@ class PartitionOwner:
             await self._log.close()
 
     async def _take_over(self, *, forgive: bool) -> Resumption:
+        self._held.clear()
         resumption = await take_over(
-            self._partition, self._log, self._store, self._feed, metrics=self._metrics, clock=self._clock
+            self._partition,
+            self._log,
+            self._store,
+            self._feed,
+            metrics=self._metrics,
+            held=self._held,
+            clock=self._clock,
         )
         self._metrics.halted(self._partition, 0)
         if not forgive:
@@ -168,6 +177,7 @@ class PartitionOwner:
 
     async def _check(self) -> None:
         await self._store.check(self._now())
+        self._metrics.outcomes_held(self._partition, self._held.count(self._now()))
         with contextlib.suppress(OperatorError):
             _, end = await self._feed.bounds()
             self._metrics.lag(self._partition, end - self._decided - 1)
@@ -250,6 +260,7 @@ class PartitionOwner:
             mark = Watermark(offset=offset, position=position, time=self._now())
             await self._store.commit(msgspec.structs.replace(batch, mark=mark))
             hit("worker.committed")
+            self._held.add(outcome for _, outcome in batch.outcomes)
         except StoreConflict as error:
             raise CommitRefused(str(error)) from error
         except OperatorError as error:

@@ -12,6 +12,7 @@ import msgspec
 
 from consumers.errors import PartitionHalted
 from consumers.failpoints import hit
+from consumers.held_outcomes import HeldOutcomes
 from consumers.metrics import Metrics
 from consumers.partition_ports import CommandFeed, Ends, PartitionLog, PartitionStore
 from consumers.retention import DELETE_RETENTION_MS
@@ -43,9 +44,10 @@ async def take_over(
     feed: CommandFeed,
     *,
     metrics: Metrics,
+    held: HeldOutcomes,
     clock: Callable[[], float] = time.time,
 ) -> Resumption:
-    """Become the owner of a partition; return where to begin.
+    """Become the owner of a partition; return where to begin. ``held`` counts the outcomes that are restored.
 
     Raises OwnershipLost when another was faster, LogUnavailable and StoreUnavailable when it cannot be done now, and
     PartitionHalted when going on would lose something.
@@ -57,7 +59,7 @@ async def take_over(
     hit("takeover.opened")
     ends = await _settled(partition, log)
     mark = await _usable(partition, mark, ends, store, int(clock() * 1000))
-    position = await _replayed(log, store, mark, ends, metrics, clock)
+    position = await _replayed(log, store, mark, ends, metrics, held, clock)
     hit("takeover.replayed")
     offset = await _first(partition, position, feed, metrics)
     unclean = await store.unclean()
@@ -112,6 +114,7 @@ async def _replayed(
     mark: Watermark | None,
     ends: Ends,
     metrics: Metrics,
+    held: HeldOutcomes,
     clock: Callable[[], float],
 ) -> int:
     """Take everything from the watermark to the end into the store; return the position that the log tells (CP-14)."""
@@ -129,6 +132,7 @@ async def _replayed(
         await store.replay(changes, chunk.tombstones, chunk.outcomes, chunk.numbers, standing)
         if chunk.position is not None:
             position = chunk.position
+        held.add(outcome for _, outcome in chunk.outcomes)
         metrics.replayed.inc(len(stretch))
     await store.replay((), (), (), {}, Watermark(offset=ends.end, position=position, time=int(clock() * 1000)))
     return position
