@@ -32,6 +32,9 @@ POLLS_S: Final = (0.25, 1.0)
 LAST_POLL_S: Final = 0.3
 """The stored outcome is looked for so long after the submission, and so long before the end of the budget (CP-27)."""
 POLLED_AT_ONCE: Final = 256
+STUCK_S: Final = 3.0
+"""While an append to a partition hangs for longer, others to it are refused as busy: a broker that is away would have
+each caller wait for its whole budget. The one that hangs tells when it is back."""
 OVERDUE_S: Final = 60.0
 """For how long a command whose caller was told "unknown" counts as pending, if no answer comes."""
 
@@ -41,11 +44,13 @@ class _Waiting:
     """A command that was submitted here and that its caller has no answer to."""
 
     tenant: str
+    partition: int
     future: asyncio.Future[Reply]
     append: asyncio.Task[None]
     size: int
-    deadline: float
+    submitted: float
     """Seconds since 1970, like all that follow."""
+    deadline: float
     polls: list[float]
     """When its outcome is to be looked for, the last first."""
     appended: float | None = None
@@ -88,6 +93,8 @@ class RemoteCommands:
         self._bytes = 0
         """What is not answered, or still being appended: both cost memory."""
         self._appends: dict[asyncio.Task[None], _Waiting] = {}
+        self._hanging: list[dict[asyncio.Task[None], _Waiting]] = [{} for _ in range(partitions)]
+        """The same by partition, the oldest first."""
         self._polling: asyncio.Task[None] | None = None
         metrics.in_flight.set_function(self.__len__)
 
@@ -99,20 +106,27 @@ class RemoteCommands:
         if self._held >= self._most_pending or self._bytes + len(value) > self._most_bytes:
             self._metrics.shed.inc()
             raise Busy(command.txn)
+        tenant, resource_id = command.tenant, command.resource_id
+        partition = partition_of(tenant, resource_id, shards=self._shards, partitions=self._partitions)
+        if self._is_stuck(partition):
+            self._metrics.shed.inc()
+            raise Busy(command.txn)
         deadline = (command.accepted_at + command.budget) / 1000
         # Tasks begin in the order in which they are made: so do the appends to a partition.
-        append = asyncio.create_task(self._append(command, value), name="append")
+        append = asyncio.create_task(self._append(command, partition, value), name="append")
         waiting = self._waiting[command.txn] = _Waiting(
-            tenant=command.tenant,
+            tenant=tenant,
+            partition=partition,
             future=asyncio.get_running_loop().create_future(),
             append=append,
             size=len(value),
+            submitted=self._clock(),
             deadline=deadline,
             polls=_polls(self._clock(), deadline),
         )
         self._held += 1
         self._bytes += waiting.size
-        self._appends[append] = waiting
+        self._appends[append] = self._hanging[partition][append] = waiting
         append.add_done_callback(self._append_ended)
         # A caller that goes away cancels the future, not the command, which is on its way.
         return await waiting.future
@@ -195,11 +209,15 @@ class RemoteCommands:
                 self._metrics.replies_late.inc()
                 self._answer(txn, Reply(found))
 
-    async def _append(self, command: ChangeCommand, value: bytes) -> None:
-        tenant, resource_id, txn = command.tenant, command.resource_id, command.txn
-        partition = partition_of(tenant, resource_id, shards=self._shards, partitions=self._partitions)
+    def _is_stuck(self, partition: int) -> bool:
+        """Tell whether what was submitted to the partition before does not get to the broker."""
+        oldest = next(iter(self._hanging[partition].values()), None)
+        return oldest is not None and self._clock() - oldest.submitted > STUCK_S
+
+    async def _append(self, command: ChangeCommand, partition: int, value: bytes) -> None:
+        txn = command.txn
         try:
-            await self._log.append(partition, f"{tenant}/{resource_id}", value)
+            await self._log.append(partition, f"{command.tenant}/{command.resource_id}", value)
         except LogUnavailable as error:
             logger.warning("an append failed", extra={"action": "append", "txn": txn, "error": str(error)})
             self._give_up(txn)  # at once: it may be durable or never become so, waiting does not tell (G3)
@@ -213,6 +231,7 @@ class RemoteCommands:
 
     def _append_ended(self, append: asyncio.Task[None]) -> None:
         waiting = self._appends.pop(append)
+        del self._hanging[waiting.partition][append]
         if waiting.answered:
             self._let_go(waiting)
 

@@ -256,6 +256,31 @@ async def test_an_append_that_hangs_is_given_up_with_its_caller(stand: Stand) ->
     assert stand.log.cancelled == 1, "what is still queued for the broker need not be sent any more"
 
 
+async def test_a_partition_that_takes_nothing_refuses_what_comes_later_until_it_does_again(stand: Stand) -> None:
+    stand.log.gate.clear()
+    first = stand.command()
+    (waiting,) = await stand.submitted(first)
+    stand.now += remote.STUCK_S - 0.5
+    (second,) = await stand.submitted(msgspec.structs.replace(first, txn="second"))
+    stand.now += 1
+    with pytest.raises(Busy):
+        await stand.remote.submit(msgspec.structs.replace(first, txn="third"))
+    assert len(stand.log.appended) == 2
+    elsewhere = next(
+        made
+        for made in (stand.command() for _ in range(1000))
+        if partition_of("acme", made.resource_id, shards=SHARDS, partitions=PARTITIONS) != stand.log.appended[0][0]
+    )
+    await stand.submitted(elsewhere)
+    assert len(stand.log.appended) == 3, "another partition may have another broker"
+    stand.log.gate.set()
+    await rest()
+    await stand.submitted(msgspec.structs.replace(first, txn="fourth"))
+    assert len(stand.log.appended) == 4
+    assert not waiting.done()
+    assert not second.done()
+
+
 async def test_CP10_a_command_that_the_topic_would_not_take_is_refused_before_it_is_sent(stand: Stand) -> None:
     with pytest.raises(TooLarge):
         await stand.remote.submit(stand.command(title="x" * (4 * 1024 * 1024)))
