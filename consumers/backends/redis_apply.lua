@@ -156,10 +156,6 @@ end
 for from = 1, #numbers, MOST do
   redis.call('MSET', unpack(numbers, from, math.min(#numbers, from + MOST - 1)))
 end
-for _, forgotten in ipairs(asked.tombstones) do
-  redis.call('DEL', forgotten[1])
-  redis.call('ZREM', asked.gone_key, forgotten[2])
-end
 local words = {}
 for key, value in pairs(records) do
   if value then
@@ -169,6 +165,11 @@ for key, value in pairs(records) do
 end
 for from = 1, #words, MOST do
   redis.call('MSET', unpack(words, from, math.min(#words, from + MOST - 1)))
+end
+-- Behind the records: a replay may find a delete and its tombstone in one stretch of the log.
+for _, forgotten in ipairs(asked.tombstones) do
+  redis.call('DEL', forgotten[1])
+  redis.call('ZREM', asked.gone_key, forgotten[2])
 end
 if asked.mark then redis.call('SET', asked.mark_key, asked.mark) end
 return {'ok'}
