@@ -200,11 +200,10 @@ class TestAfterACommitThatFailed:
         stand.database.failing = when
         with pytest.raises(StoreUnavailable):
             await stand.store.commit(batch)
-        snapshot = await stand.store.view([replace(target, "another")])
-        assert stand.database.asked()[0] >= 1
-        resource = snapshot.views[0].resource
+        numbers = (await stand.store.view([create()])).numbers
+        resource = (await stand.store.view([replace(target, "another")])).views[0].resource
         assert resource is not None
-        assert (resource.version, snapshot.numbers) == ((2, {"acme": 3}) if when == "after" else (1, {"acme": 1}))
+        assert (resource.version, numbers) == ((2, {"acme": 3}) if when == "after" else (1, {"acme": 1}))
         taken = [Taken(("userName", "renamed"))] if when == "after" else [Granted()]
         assert await stand.owner.reserve(create("renamed")) == taken
 
@@ -344,7 +343,7 @@ acts = st.tuples(
     st.sampled_from(["acme", "globex"]),
     st.integers(0, 5),
     st.sampled_from(["Ann", "ann", "Bob", "Cy", "Dee"]),
-    st.booleans(),
+    st.sampled_from([False, False, False, True]),
 )
 bursts = st.lists(
     st.tuples(st.lists(acts, min_size=1, max_size=6), st.sampled_from(["", "", "", "", "before", "after", "learn"])),
