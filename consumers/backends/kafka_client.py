@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import ssl
 import time
@@ -170,11 +171,16 @@ async def _abandon(producer: AIOKafkaProducer) -> None:
         # A sender that is cancelled awaits its requests, each of which has to be cancelled in its turn.
         sender.cancel()
         await asyncio.wait({sender}, timeout=0.1)
-    producer._message_accumulator.fail_all(ProducerClosed())  # else its flush would wait for ever
+    accumulated = producer._message_accumulator
+    batches = [*itertools.chain(*accumulated._batches.values()), *accumulated._pending_batches]
+    accumulated.fail_all(ProducerClosed())  # else its flush would wait for ever
     transactions = producer._txn_manager
-    waiter = None if transactions is None else transactions._transaction_waiter
-    if waiter is not None and waiter.done() and not waiter.cancelled():
-        waiter.exception()  # looked at, or asyncio complains that nobody did
+    futures = [transactions._transaction_waiter] if transactions is not None else []
+    for batch in batches:
+        futures += [batch.future, batch._drain_waiter]
+    for future in futures:
+        if future is not None and future.done() and not future.cancelled():
+            future.exception()  # looked at, or asyncio complains that nobody did
     await producer.stop()
 
 

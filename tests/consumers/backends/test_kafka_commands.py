@@ -90,7 +90,7 @@ async def test_CP18_a_clock_apart_shows_by_how_much(
 
     monkeypatch.setattr(kafka_commands, "time", Apart)
     await log.append(0, "acme/a", b"1")
-    assert 2.0 < skews[-1] < 3.1
+    assert 2.0 < skews[-1] * (1 if apart_s > 0 else -1) < 3.1
 
 
 async def test_CP10_a_record_over_the_limit_is_refused_and_the_next_is_taken(
@@ -121,7 +121,7 @@ async def test_a_broken_producer_is_made_anew_and_who_waited_is_told(
     kafka_broker.pause()
     waiting = [asyncio.create_task(log.append(0, "acme/a", b"in doubt")) for _ in range(3)]
     await asyncio.sleep(0.2)
-    task = next(task for task in asyncio.all_tasks() if task.get_coro().__qualname__ == "Sender._sender_routine")
+    task = next(task for task in asyncio.all_tasks() if "Sender._sender_routine" in repr(task))
     task.cancel()
     told = await asyncio.gather(*waiting, return_exceptions=True)
     kafka_broker.resume()

@@ -152,7 +152,7 @@ async def test_the_events_are_kept_as_long_as_set(settings: Settings, topics: To
 
 async def test_more_copies_than_brokers_are_refused_in_one_line(settings: Settings) -> None:
     other = msgspec.structs.replace(settings, kafka=msgspec.structs.replace(settings.kafka, replication=3))
-    with pytest.raises(LogUnavailable, match="create topic .* refused it .*check kafka.replication"):
+    with pytest.raises(LogUnavailable, match=r"create topic .* refused it .*check kafka\.replication"):
         await create_topics(other)
 
 
