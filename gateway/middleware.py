@@ -20,6 +20,7 @@ logger = logging.getLogger("scimgw.http")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_PROBES: Final = frozenset({"/livez", "/readyz", "/startupz"})
 _LOG_ONE_IN: Final = 1000
 _LONGEST_REQUEST_ID: Final = 128
 
@@ -45,7 +46,9 @@ async def front_door(request: web.Request, handler: Handler) -> web.StreamRespon
     seconds = time.perf_counter() - started
     front.metrics.request(route, method, response.status, seconds)
     front.answered += 1
-    if response.status >= 500 or front.answered % _LOG_ONE_IN == 0:
+    # A probe that is told "not ready" is not news each time.
+    failed = response.status >= 500 and route not in _PROBES
+    if failed or front.answered % _LOG_ONE_IN == 0:
         fields = {"action": "request", "route": route, "method": method, "status": response.status}
         logger.info("request", extra=fields | {"seconds": round(seconds, 4), "txn": headers.get("Scim-Txn")})
     return response
