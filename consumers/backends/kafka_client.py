@@ -173,6 +173,8 @@ async def _abandon(producer: AIOKafkaProducer) -> None:
         await asyncio.wait({sender}, timeout=0.1)
     accumulated = producer._message_accumulator
     batches = [*itertools.chain(*accumulated._batches.values()), *accumulated._pending_batches]
+    # Its callback of a batch that was to be sent again looks for it here, and complains where it is not.
+    accumulated._pending_batches.update(batches)
     accumulated.fail_all(ProducerClosed())  # else its flush would wait for ever
     transactions = producer._txn_manager
     futures = [transactions._transaction_waiter] if transactions is not None else []

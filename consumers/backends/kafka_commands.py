@@ -173,6 +173,8 @@ class KafkaCommandLog:
         self._observed(max(0.0, before - 0.001 - appended) or min(0.0, after - appended))
 
     def _reason(self, error: BaseException) -> LogUnavailable:
+        if isinstance(error, asyncio.CancelledError):
+            return LogUnavailable(f"append to {self._topic}: the producer broke, and is made anew by itself")
         why = translated(error, self._kafka, f"append to {self._topic}")
         return why if isinstance(why, LogUnavailable) else LogUnavailable(str(why))
 
