@@ -216,6 +216,7 @@ class RemoteCommands:
 
     async def _append(self, command: ChangeCommand, partition: int, value: bytes) -> None:
         txn = command.txn
+        hit("gateway.accepted")
         try:
             await self._log.append(partition, f"{command.tenant}/{command.resource_id}", value)
         except LogUnavailable as error:
@@ -225,6 +226,7 @@ class RemoteCommands:
             logger.exception("an append failed", extra={"action": "append", "txn": txn})
             self._give_up(txn)
         else:
+            hit("gateway.appended")
             self._metrics.appended.inc()
             if waiting := self._waiting.get(txn):
                 waiting.appended = self._clock()

@@ -270,11 +270,13 @@ class RedisPartitionStore:
             [(keys.names(*group), keys.reservations(*group), list(names)) for group, names in groups.items()],
             asking,
         )
+        for claim in claims:
+            # Before it is known: the answer may be lost, and what nobody remembers nobody lets go (CP-20).
+            self._granted[claim.tenant, claim.resource_id].update(claim.names)
         (answers,) = await self._run("reserve", self._script_keys, self._fence, _encoder.encode(question))
         made: list[Reservation] = []
         for claim, answer in zip(claims, answers, strict=True):
             if answer == 0:
-                self._granted[claim.tenant, claim.resource_id].update(claim.names)
                 made.append(Granted())
             elif answer < 0:
                 made.append(Contended())
