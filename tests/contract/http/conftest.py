@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any, Final
 
 import pytest
@@ -17,25 +18,47 @@ MODES: Final = {"one-and-one": (1, 1), "two-and-two": (2, 2)}
 """Mode → how many gateways and workers; beside them there is the embedded one, a single process."""
 
 
+class Services:
+    """One service of each mode, started when it is first asked for and kept for the whole run: files may alternate."""
+
+    def __init__(self, request: pytest.FixtureRequest, directories: pytest.TempPathFactory) -> None:
+        self._request = request
+        self._directories = directories
+        self._running: dict[str, Service] = {}
+        self.stack = ExitStack()
+
+    def of(self, mode: str) -> Service:
+        """Return the service of a mode; a test whose Kafka or Redis is missing is skipped, loudly."""
+        if mode not in self._running:
+            made = serving(self._directories.mktemp(mode)) if mode == "embedded" else self._distributed(mode)
+            self._running[mode] = self.stack.enter_context(made)
+        return self._running[mode]
+
+    def _distributed(self, mode: str) -> AbstractContextManager[Service]:
+        bootstrap: str = self._request.getfixturevalue("kafka_bootstrap")
+        server: RedisLike = self._request.getfixturevalue("redis_server")
+        gateways, workers = MODES[mode]
+        # Other tests empty database 0.
+        database = f"{server.url.rpartition('/')[0]}/{list(MODES).index(mode) + 1}"
+        prefix = f"http-{uuid.uuid4().hex[:10]}"
+        directory = self._directories.mktemp(mode)
+        return distributed(Distributed(directory, bootstrap, database, prefix, gateways=gateways, workers=workers))
+
+
+@pytest.fixture(scope="session")
+def services(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    """Give the services of this run."""
+    made = Services(request, tmp_path_factory)
+    with made.stack:
+        yield made
+
+
 @pytest.fixture(
     scope="session", params=["embedded", *(pytest.param(mode, marks=pytest.mark.services) for mode in MODES)]
 )
-def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """One service of each mode for all tests of a run."""
-    directory = tmp_path_factory.mktemp("contract")
-    if request.param == "embedded":
-        with serving(directory) as running:
-            yield running
-        return
-    bootstrap: str = request.getfixturevalue("kafka_bootstrap")
-    server: RedisLike = request.getfixturevalue("redis_server")
-    gateways, workers = MODES[request.param]
-    # Other tests empty database 0.
-    database = f"{server.url.rpartition('/')[0]}/{list(MODES).index(request.param) + 1}"
-    prefix = f"http-{uuid.uuid4().hex[:10]}"
-    made = Distributed(directory, bootstrap, database, prefix, gateways=gateways, workers=workers)
-    with distributed(made) as running_apart:
-        yield running_apart
+def service(request: pytest.FixtureRequest, services: Services) -> Service:
+    """Give the service of each mode in turn."""
+    return services.of(request.param)
 
 
 @pytest.fixture
