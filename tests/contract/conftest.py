@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from consumers.ports import EventLog, Reader, Store
+from tests.contract.kafka_stand import KafkaStand
 from tests.contract.owner import Owner
 from tests.contract.stands import LOGS, SERVED_STORES, STORES, LogStand, StoreStand
 
@@ -29,10 +30,14 @@ async def store_stand(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIt
         await stand.close()
 
 
-@pytest.fixture(params=sorted(LOGS))
+@pytest.fixture(params=[*sorted(LOGS), pytest.param("kafka", marks=pytest.mark.services)])
 async def log_stand(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[LogStand]:
     """Give a back end with an empty event log, open."""
-    stand = LOGS[request.param](tmp_path)
+    stand: LogStand
+    if request.param == "kafka":
+        stand = KafkaStand(request.getfixturevalue("kafka_bootstrap"), request.getfixturevalue("topic_prefix"))
+    else:
+        stand = LOGS[request.param](tmp_path)
     await stand.open()
     try:
         yield stand

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 
 import msgspec
 import pytest
@@ -75,14 +76,21 @@ async def test_events_come_in_the_order_of_their_changes(events: EventLog, write
     assert [logged.event for logged in await everything(events)] == writer.written
 
 
-async def test_offsets_go_on_by_one(events: EventLog, writer: Writer) -> None:
+def rising(offsets: list[int]) -> bool:
+    """Tell whether each is greater than the one before; some logs have numbers between that are no event's."""
+    return all(one < other for one, other in pairwise(offsets))
+
+
+async def test_offsets_rise(events: EventLog, writer: Writer) -> None:
     begin = await events.end()
     await writer.write(3)
     await writer.write(2)
     assert await events.earliest() == begin
-    assert [logged.offset for logged in await everything(events)] == list(range(begin, begin + 5))
-    assert {logged.partition for logged in await everything(events)} == {0}
-    assert await events.end() == begin + 5
+    found = await everything(events)
+    assert [logged.offset for logged in found[:3]] == [begin, begin + 1, begin + 2]
+    assert rising([logged.offset for logged in found])
+    assert {logged.partition for logged in found} == {0}
+    assert await events.end() > found[-1].offset
 
 
 async def test_an_event_carries_key_value_and_headers(events: EventLog, writer: Writer) -> None:
@@ -120,8 +128,9 @@ async def test_a_time_leads_to_the_first_event_logged_since(events: EventLog, wr
     between = now()
     await writer.write(4)
     assert await events.offset_at(0) == begin
-    assert await events.offset_at(between) == begin + 7
-    assert await events.offset_at(now() + 60_000) == await events.end() == begin + 11
+    since = await events.read(await events.offset_at(between), 100)
+    assert [logged.event for logged in since] == writer.written[7:]
+    assert await events.offset_at(now() + 60_000) == await events.end() >= begin + 11
 
 
 async def test_the_log_goes_on_after_closing_and_opening(log_stand: LogStand, writer: Writer) -> None:
@@ -133,7 +142,8 @@ async def test_the_log_goes_on_after_closing_and_opening(log_stand: LogStand, wr
     await writer.write(2)
     after = await everything(log_stand.events)
     assert [logged.event for logged in after] == writer.written
-    assert [logged.offset for logged in after] == list(range(before[0].offset, before[0].offset + 5))
+    assert after[:3] == before
+    assert rising([logged.offset for logged in after])
 
 
 async def test_following_begins_with_what_is_there(events: EventLog, writer: Writer) -> None:
@@ -150,7 +160,7 @@ async def test_following_goes_on_without_a_gap(events: EventLog, writer: Writer)
         await asyncio.sleep(0.01)
     seen = await follower
     assert [logged.event for logged in seen] == writer.written
-    assert [logged.offset for logged in seen] == list(range(begin, begin + 60))
+    assert rising([logged.offset for logged in seen])
 
 
 async def test_followers_do_not_take_events_from_each_other(events: EventLog, writer: Writer) -> None:
