@@ -56,10 +56,11 @@ class Program:
         """Whether the process was started and has not ended."""
         return self._process is not None and self._process.poll() is None
 
-    def start(self) -> None:
-        """Start the process; see ``ready``."""
+    def start(self, **more: str) -> None:
+        """Start the process, with ``more`` in its environment this time; see ``ready``."""
+        environment = {**self._environment, **more}
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(self._arguments, stdout=log, stderr=log, env=self._environment)
+            self._process = subprocess.Popen(self._arguments, stdout=log, stderr=log, env=environment)
 
     def ready(self, limit_s: float = READY_LIMIT_S) -> None:
         """Wait until the process says that it is ready."""

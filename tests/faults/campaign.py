@@ -1,28 +1,60 @@
-"""A fault run: load, strikes, rest; then everything the clients and the server know goes to the checker."""
+"""A fault run: load, strikes, rest; then everything the clients and the service know goes to the checker."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from bisect import bisect_left
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from random import Random
 from statistics import median
-from typing import Any, Final
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
+from tests.faults.caller import Caller
 from tests.faults.checker import check
 from tests.faults.collect import final_state
 from tests.faults.history import Operation, Recorder
 from tests.faults.load import Load, Plan
+from tests.faults.outcomes import asked, check_told
 from tests.faults.servers import Embedded
 from tests.faults.violations import Violation
 
 SECOND: Final = 10**9
+UNDER_WAY_LIMIT_S: Final = 60.0
+
+
+class Site(Protocol):
+    """A service under test, as a run sees it."""
+
+    @property
+    def urls(self) -> Sequence[str]:
+        """``http://host:port`` of each gateway."""
+
+    @property
+    def token(self) -> str:
+        """A token of the tenant."""
+
+    @property
+    def tenant(self) -> str:
+        """The tenant that the clients work in."""
+
+    @property
+    def directory(self) -> Path:
+        """Where the evidence is kept."""
+
+    async def published(self) -> list[dict[str, Any]]:
+        """Return all events, as ``scimgw events --meta`` would print them."""
+
+    async def quiet(self, caller: Caller, random: Random) -> None:
+        """Wait until nothing that any client has sent can take effect any more; ``caller`` may write for it."""
+
+
+S = TypeVar("S", bound=Site)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +65,8 @@ class Size:
     acknowledged: int
     calm: tuple[float, float] = (1.0, 3.0)
     """Seconds between the end of one strike and the next."""
+    limit_s: float = 24 * 3600
+    """After so long the run has come to a stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +75,7 @@ class Strike:
 
     at: int
     over: int
+    what: str = ""
 
 
 @dataclass(slots=True)
@@ -51,6 +86,8 @@ class Result:
     state: list[dict[str, Any]]
     events: list[dict[str, Any]]
     strikes: list[Strike]
+    outcomes: list[dict[str, Any]] = field(default_factory=list)
+    """What ``GET /Outcomes`` says of writes that were answered "unknown"."""
     violations: list[Violation] = field(default_factory=list)
 
     @property
@@ -64,6 +101,10 @@ class Result:
             o.is_write and o.is_open and not o.gave_up and o.invoked_at < strike.over and o.returned_at >= strike.at
             for o in self.history
         )
+
+    def under_way(self, strike: Strike) -> int:
+        """How many writes were with the service when the strike came, whatever became of them."""
+        return sum(o.is_write and o.sent and o.invoked_at < strike.at <= o.returned_at for o in self.history)
 
     def longest_gap(self) -> float:
         """The longest time in seconds in which no write was acknowledged."""
@@ -93,51 +134,70 @@ def _count(times: list[int], since: int, until: int) -> int:
     return bisect_left(times, until) - bisect_left(times, since)
 
 
-StrikeOnce = Callable[[Embedded, Recorder, Random], Awaitable[Strike]]
-
-
 async def run(
-    server: Embedded, strike: StrikeOnce, size: Size, seed: int, plan: Plan, progress: Callable[[str], None]
+    site: S,
+    strike: Callable[[S, Recorder, Random], Awaitable[Sequence[Strike]]],
+    size: Size,
+    seed: int,
+    plan: Plan,
+    progress: Callable[[str], None],
 ) -> Result:
-    """Load the server, strike as often as ``size`` says, check; the evidence is kept beside the server's data."""
+    """Load the service, strike as often as ``size`` says, check; the evidence is kept in the site's directory.
+
+    Raises RuntimeError when the service does not come back, or nothing goes on.
+    """
     random = Random(seed)
-    recorder = Recorder(server.data.parent / "history.jsonl")
-    load = Load([server.url], server.token, recorder, random, plan)
+    recorder = Recorder(site.directory / "history.jsonl")
+    load = Load(site.urls, site.token, recorder, random, plan, tenant=site.tenant)
     strikes: list[Strike] = []
+    until = time.monotonic() + size.limit_s
     async with asyncio.TaskGroup() as group:
         group.create_task(load.run(), name="load")
         try:
             while len(strikes) < size.strikes or recorder.acknowledged < size.acknowledged:
                 await asyncio.sleep(random.uniform(*size.calm))
                 if len(strikes) < 2 * size.strikes:
-                    strikes.append(await strike(server, recorder, random))
+                    strikes += await strike(site, recorder, random)
                 progress(f"strikes {len(strikes)}, acknowledged {recorder.acknowledged}")
+                if time.monotonic() > until:
+                    raise RuntimeError(f"after {size.limit_s:.0f} s only {recorder.acknowledged} acknowledged")
             await asyncio.sleep(1)
         finally:
             load.stopping.set()
+    async with Caller("last", recorder, site.token, tenant=site.tenant) as caller:
+        await site.quiet(caller, random)
     recorder.close()
-    state = await final_state(server.url, server.token, recorder.operations)
-    events = await asyncio.to_thread(server.events)
-    result = Result(recorder.operations, state, events, strikes)
-    keep(server.data.parent, result)
-    result.violations = check(result.history, state, events)
+    history = recorder.operations
+    outcomes = await asked(site.urls, site.token, history)
+    state = await final_state(site.urls, site.token, history, site.tenant)
+    result = Result(history, state, await site.published(), strikes, outcomes)
+    keep(site.directory, result)
+    result.violations = check(history, state, result.events) + check_told(history, result.events, outcomes)
     return result
 
 
 def keep(directory: Path, result: Result) -> None:
-    """Write state and events beside the history, so that the run can be checked again."""
-    for name, records in (("state", result.state), ("events", result.events)):
+    """Write state, events and outcomes beside the history, so that the run can be checked again."""
+    for name, records in (("state", result.state), ("events", result.events), ("outcomes", result.outcomes)):
         with (directory / f"{name}.jsonl").open("wb") as lines:
             lines.writelines(msgspec.json.encode(record) + b"\n" for record in records)
 
 
-async def kill(server: Embedded, recorder: Recorder, random: Random) -> Strike:
+async def under_way(recorder: Recorder, random: Random, writes: int = 3) -> None:
+    """Wait until so many writes wait for their answer. Raises RuntimeError when that does not come to pass."""
+    until = time.monotonic() + UNDER_WAY_LIMIT_S
+    while recorder.writes_in_flight < writes:
+        await asyncio.sleep(random.uniform(0, 0.001))
+        if time.monotonic() > until:
+            raise RuntimeError(f"no {writes} writes are under way at once: the fault would hit nothing")
+
+
+async def kill(server: Embedded, recorder: Recorder, random: Random) -> list[Strike]:
     """``kill -9`` while a write is under way, a short pause, the same data again."""
     # Several, so that some are still without an answer when the signal arrives.
-    while recorder.writes_in_flight < 3:
-        await asyncio.sleep(random.uniform(0, 0.001))
+    await under_way(recorder, random)
     at = time.monotonic_ns()
     server.kill()
     await asyncio.sleep(random.uniform(0, 0.2))
     await server.start()
-    return Strike(at, time.monotonic_ns())
+    return [Strike(at, time.monotonic_ns())]

@@ -28,11 +28,11 @@ def no_room(pid: int) -> Iterator[None]:
         resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
 
 
-async def fill(server: Embedded, recorder: Recorder, random: Random) -> Strike:
+async def fill(server: Embedded, recorder: Recorder, random: Random) -> list[Strike]:
     """Leave the server without room for a second or so; it is not restarted."""
     while recorder.writes_in_flight == 0:
         await asyncio.sleep(0.0005)
     at = time.monotonic_ns()
     with no_room(server.pid):
         await asyncio.sleep(random.uniform(0.3, 1.5))
-    return Strike(at, time.monotonic_ns())
+    return [Strike(at, time.monotonic_ns())]

@@ -46,8 +46,18 @@ class Board:
 class Load:
     """Clients at work on the gateways at ``urls``; everything they send and see goes to the recorder."""
 
-    def __init__(self, urls: Sequence[str], token: str, recorder: Recorder, random: Random, plan: Plan) -> None:
+    def __init__(
+        self,
+        urls: Sequence[str],
+        token: str,
+        recorder: Recorder,
+        random: Random,
+        plan: Plan,
+        *,
+        tenant: str = "default",
+    ) -> None:
         self.urls = urls
+        self.tenant = tenant
         self.recorder = recorder
         self.plan = plan
         self.board = Board()
@@ -59,7 +69,7 @@ class Load:
         """Work until ``stopping`` is set; every request that went out is then waited for."""
         async with AsyncExitStack() as stack:
             callers = [
-                await stack.enter_async_context(Caller(f"c{number}", self.recorder, self._token))
+                await stack.enter_async_context(Caller(f"c{number}", self.recorder, self._token, tenant=self.tenant))
                 for number in range(self.plan.clients)
             ]
             workers = [_Worker(self, caller, Random(self._random.getrandbits(64))) for caller in callers]

@@ -13,19 +13,23 @@ import shutil
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from random import Random
 from typing import Any, Final
 
 import msgspec
 
-from tests.faults import campaign, disks
-from tests.faults.campaign import Result, Size, StrikeOnce
+from tests.faults import campaign, disks, produced, strikes
+from tests.faults.campaign import Result, Size, Strike
 from tests.faults.checker import check
-from tests.faults.history import read_history
+from tests.faults.cluster import Cluster, clustered
+from tests.faults.history import Recorder, read_history
 from tests.faults.load import Plan
+from tests.faults.outcomes import check_told
 from tests.faults.servers import serving
 from tests.faults.violations import Kind, Violation
 
@@ -34,13 +38,39 @@ from tests.faults.violations import Kind, Violation
 class Row:
     """A fault run by name."""
 
-    strike: StrikeOnce
+    strike: Callable[[Any, Recorder, Random], Awaitable[Sequence[Strike]]]
     what: str
+    distributed: bool = True
+    seen: Mapping[str, int] = field(default_factory=dict)
+    """What must have been seen, as often for each strike (0: once in the run); names of ``cluster.COUNTERS``."""
+    times: Mapping[str, int] = field(default_factory=dict)
+    """Size → how many strikes, where the row wants others."""
 
 
+_POINT_TIMES: Final = {"ci": 15, "faults": 300, "release": 300}
+"""Ten points of a worker, once or twenty times each; with them the three of a gateway."""
 ROWS: Final = {
-    "embedded-kill": Row(campaign.kill, "kill -9 of the serving process, same data again"),
-    "embedded-disk-full": Row(disks.fill, "no room on the disk for a second, no restart"),
+    "embedded-kill": Row(campaign.kill, "kill -9 of the serving process, same data again", distributed=False),
+    "embedded-disk-full": Row(disks.fill, "no room on the disk for a second, no restart", distributed=False),
+    "failpoints": Row(
+        strikes.fail_points,
+        "kill at each numbered step of a write and of a take-over, restart",
+        seen={"take-overs": 0, "replayed": 0},
+        times=_POINT_TIMES,
+    ),
+    "worker-kill": Row(strikes.worker_kill, "kill -9 of a worker, restart", seen={"take-overs": 1}),
+    "gateway-kill": Row(strikes.gateway_kill, "kill -9 of a gateway, restart"),
+    "worker-pause": Row(strikes.worker_pause, "SIGSTOP of a worker beyond its session, SIGCONT", seen={"lost": 0}),
+    "redis-kill": Row(
+        strikes.redis_kill, "kill -9 of Redis, restart from its append-only file", seen={"take-overs": 1, "lost": 0}
+    ),
+    "redis-flush": Row(strikes.redis_flush, "FLUSHALL", seen={"take-overs": 1, "lost": 0, "replayed": 1}),
+    "redis-pause": Row(strikes.redis_pause, "SIGSTOP of Redis for seconds, SIGCONT"),
+    "broker-restart": Row(strikes.broker_restart, "kill -9 of the broker, restart"),
+    "broker-pause": Row(strikes.broker_pause, "SIGSTOP of the broker for seconds, SIGCONT"),
+    "rebalance": Row(strikes.rebalance, "a third worker comes and goes", seen={"take-overs": 2}),
+    "redelivery": Row(produced.redelivery, "a tenth of the command records produced again", seen={"repeats": 1}),
+    "poison": Row(produced.poison, "records that nobody can decide in the command topic", seen={"parked": 4}),
 }
 SIZES: Final = {
     "ci": Size(strikes=3, acknowledged=1_000),
@@ -59,6 +89,7 @@ COLUMNS: Final[tuple[str, ...]] = (
     "other",
     "without service s",
     "until normal s",
+    "seen",
 )
 
 
@@ -85,11 +116,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     lines, failed = [COLUMNS], False
     for name in parsed.names or ROWS:
         directory = parsed.keep / name if parsed.keep else Path(tempfile.mkdtemp(prefix="scimgw-faults-"))
-        result = asyncio.run(_run(name, SIZES[parsed.size], seed, Plan(rate=parsed.rate), directory))
-        lines.append(_line(name, result))
-        bit = _bit(name, result)
-        failed |= bool(_report(name, result.violations)) or not bit
-        if result.violations:
+        print(f"{name}: {ROWS[name].what}", file=sys.stderr, flush=True)
+        try:
+            result, seen = asyncio.run(
+                run_row(name, size_of(name, parsed.size), seed, Plan(rate=parsed.rate), directory)
+            )
+        except (RuntimeError, AssertionError, ExceptionGroup) as error:
+            # The other rows may still show something.
+            traceback.print_exception(error)
+            print(f"{name}: broken off, evidence kept in {directory}", file=sys.stderr, flush=True)
+            failed = True
+            continue
+        lines.append(_line(name, result, seen))
+        missing = unproven(name, result, seen)
+        _report(name, [*result.violations, *missing])
+        failed |= bool(result.violations or missing)
+        if result.violations or missing:
             print(f"{name}: evidence kept in {directory}", file=sys.stderr, flush=True)
         elif not parsed.keep:
             shutil.rmtree(directory)
@@ -99,38 +141,63 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def check_kept(directory: Path) -> list[Violation]:
     """Check a run again from ``history.jsonl``, ``state.jsonl`` and ``events.jsonl``."""
-    return check(
-        read_history(directory / "history.jsonl"),
-        _records(directory / "state.jsonl"),
-        _records(directory / "events.jsonl"),
-    )
+    history = list(read_history(directory / "history.jsonl"))
+    state, events, outcomes = (_records(directory / f"{name}.jsonl") for name in ("state", "events", "outcomes"))
+    return check(history, state, events) + check_told(history, events, outcomes)
 
 
 def _records(path: Path) -> list[dict[str, Any]]:
     return [msgspec.json.decode(line) for line in path.read_bytes().splitlines()]
 
 
-async def _run(name: str, size: Size, seed: int, plan: Plan, directory: Path) -> Result:
+def size_of(name: str, size: str) -> Size:
+    """Return how large a row is in a size."""
+    return replace(SIZES[size], strikes=ROWS[name].times.get(size, SIZES[size].strikes))
+
+
+async def run_row(name: str, size: Size, seed: int, plan: Plan, directory: Path) -> tuple[Result, Counter[str]]:
+    """Run a row; returns what it showed, and what the service's metrics have counted.
+
+    Raises RuntimeError, alone or in a group, when the service does not come back.
+    """
+    row = ROWS[name]
     directory.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
 
     def progress(line: str) -> None:
         print(f"{name} {time.monotonic() - started:6.1f} s: {line}", file=sys.stderr, flush=True)
 
-    async with serving(directory / "data") as server:
-        return await campaign.run(server, ROWS[name].strike, size, seed, plan, progress)
+    if not row.distributed:
+        async with serving(directory / "data") as server:
+            return await campaign.run(server, row.strike, size, seed, plan, progress), Counter()
+    cluster = Cluster(directory)
+    async with clustered(cluster):
+        before = cluster.seen
+        result = await campaign.run(cluster, row.strike, size, seed, plan, progress)
+        await cluster.scrape()
+        return result, cluster.seen - before
 
 
-def _bit(name: str, result: Result) -> bool:
-    """Tell whether the fault struck writes in flight; a run that hit nothing shows nothing."""
-    missed = sum(result.unanswered(strike) == 0 for strike in result.strikes)
-    if missed * 2 > len(result.strikes):
-        print(f"{name}: {missed} of {len(result.strikes)} strikes hit no write in flight", file=sys.stderr, flush=True)
-        return False
-    return True
+def unproven(name: str, result: Result, seen: Mapping[str, int]) -> list[str]:
+    """Tell what is missing to show that the fault bit; a run that hit nothing shows nothing."""
+    row = ROWS[name]
+    hit = [_struck(name, result, strike) for strike in result.strikes]
+    missing = []
+    if hit.count(0) * 2 > len(hit):
+        missing.append(f"{hit.count(0)} of {len(hit)} strikes hit no write in flight")
+    for what, each in row.seen.items():
+        wanted = max(1, each * len(result.strikes))
+        if seen.get(what, 0) < wanted:
+            missing.append(f"{what}: {seen.get(what, 0)} seen, {wanted} are the least that shows anything")
+    return missing
 
 
-def _report(name: str, violations: Sequence[Violation]) -> int:
+def _struck(name: str, result: Result, strike: Strike) -> int:
+    """Count writes in flight; of the embedded server's those that its end left without an answer."""
+    return result.under_way(strike) if ROWS[name].distributed else result.unanswered(strike)
+
+
+def _report(name: str, violations: Sequence[object]) -> int:
     for violation in violations[:50]:
         print(f"{name}: {violation}", file=sys.stderr, flush=True)
     if len(violations) > 50:
@@ -138,18 +205,19 @@ def _report(name: str, violations: Sequence[Violation]) -> int:
     return int(bool(violations))
 
 
-def _line(name: str, result: Result) -> tuple[str, ...]:
+def _line(name: str, result: Result, seen: Mapping[str, int]) -> tuple[str, ...]:
     kinds = Counter(violation.kind for violation in result.violations)
     named: tuple[Kind, ...] = ("lost", "doubled", "reordered", "refused")
     return (
         name,
         str(len(result.strikes)),
         str(result.acknowledged),
-        str(sum(result.unanswered(strike) for strike in result.strikes)),
+        str(sum(_struck(name, result, strike) for strike in result.strikes)),
         *(str(kinds[kind]) for kind in named),
         str(sum(count for kind, count in kinds.items() if kind not in named)),
         f"{result.longest_gap():.2f}",
         f"{result.time_to_normal():.2f}",
+        ", ".join(f"{count} {what}" for what, count in seen.items()),
     )
 
 

@@ -13,10 +13,13 @@ import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
+from random import Random
 from typing import Any, Final
 
 import aiohttp
 import msgspec
+
+from tests.faults.caller import Caller
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 READY_S: Final = 30.0
@@ -39,7 +42,9 @@ def free_port() -> int:
 
 
 class Embedded:
-    """``scimgw serve`` on a directory; ``prefix`` is a command to run it under."""
+    """``scimgw serve`` on a directory; ``prefix`` is a command to run it under. A ``campaign.Site``."""
+
+    tenant = "default"
 
     def __init__(self, data: Path, *, prefix: Sequence[str] = ()) -> None:
         self.data = data
@@ -52,6 +57,16 @@ class Embedded:
         """The process id (of the prefix, where there is one)."""
         assert self._process is not None
         return self._process.pid
+
+    @property
+    def urls(self) -> Sequence[str]:
+        """Its one address."""
+        return [self.url]
+
+    @property
+    def directory(self) -> Path:
+        """Where the evidence of a run is kept: beside the data."""
+        return self.data.parent
 
     @property
     def token(self) -> str:
@@ -126,6 +141,13 @@ class Embedded:
         command = [sys.executable, "-m", "gateway.cli", "events", "--data", str(self.data), "--meta"]
         printed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, timeout=300).stdout
         return [msgspec.json.decode(line) for line in _lines(printed)]
+
+    async def published(self) -> list[dict[str, Any]]:
+        """See ``campaign.Site.published``."""
+        return await asyncio.to_thread(self.events)
+
+    async def quiet(self, caller: Caller, random: Random) -> None:
+        """See ``campaign.Site.quiet``: with the last answer everything has ended."""
 
 
 def _lines(printed: bytes) -> Iterator[bytes]:

@@ -72,7 +72,7 @@ class Client:
 
     async def assert_unbroken(self) -> None:
         """Everything recorded, the state and the events keep the promise."""
-        state = await final_state(self.server.url, self.server.token, self.recorder.operations)
+        state = await final_state([self.server.url], self.server.token, self.recorder.operations)
         events = await asyncio.to_thread(self.server.events)
         assert check(self.recorder.operations, state, events) == []
 

@@ -31,7 +31,7 @@ async def load(reference: Reference, recorder: Recorder, *, loss: float, writes:
             await asyncio.sleep(0.01)
         work.stopping.set()
         await running
-        state = await final_state(url, "token", recorder.operations)
+        state = await final_state([url], "token", recorder.operations)
     return check(recorder.operations, state, reference.events)
 
 

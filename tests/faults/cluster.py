@@ -1,0 +1,217 @@
+"""The distributed service under test: two gateways, two workers, a broker and a Redis, all of them processes of ours."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+
+from schemas.partitions import partition_of
+from tests.distributed import PARTITIONS, Distributed, Program
+from tests.faults import bodies
+from tests.faults.caller import Caller
+from tests.faults.history import Intent
+from tests.services.kafka import Broker
+from tests.services.redis import RedisServer
+
+SESSION_S: Final = 3.0
+"""After so long without a sign of life a worker's partitions go to the other one."""
+WHOLE_LIMIT_S: Final = 90.0
+QUIET_LIMIT_S: Final = 120.0
+PATIENCE_S: Final = 25.0
+COUNTERS: Final = {
+    "take-overs": "scimgw_take_over_seconds_count",
+    "lost": "scimgw_ownership_lost_total",
+    "memberships": "scimgw_memberships_lost_total",
+    "replayed": "scimgw_state_records_replayed_total",
+    "repeats": 'scimgw_commands_total{result="replayed"',
+    "late replies": "scimgw_replies_late_total",
+    "unknown": "scimgw_commands_unknown_total",
+    "parked": "scimgw_commands_parked_total",
+}
+"""What a run is to have seen → the metric that tells; labels are looked for anywhere in the braces."""
+
+
+class Cluster:
+    """A ``campaign.Site``; a strike may do to ``broker``, ``redis`` and the service's programs what it likes."""
+
+    tenant = "rfc"
+
+    def __init__(self, directory: Path, *, gateways: int = 2, workers: int = 2) -> None:
+        self.directory = directory
+        self.broker = Broker(directory / "kafka")
+        self.redis = RedisServer(directory / "redis")
+        self.service = Distributed(
+            directory / "service",
+            self.broker.bootstrap,
+            self.redis.url,
+            "faults",
+            gateways=gateways,
+            workers=workers,
+            environment={"SCIMGW_KAFKA__SESSION_TIMEOUT_S": str(SESSION_S)},
+        )
+        self.round = 0
+        """For strikes that take turns."""
+        self._scraped: dict[tuple[str, int], Counter[str]] = {}
+
+    @property
+    def urls(self) -> Sequence[str]:
+        """See ``campaign.Site``."""
+        return self.service.origins
+
+    @property
+    def token(self) -> str:
+        """See ``campaign.Site``."""
+        return self.service.tokens[self.tenant]
+
+    def topic(self, name: str) -> str:
+        """Return the whole name of a topic."""
+        return f"{self.service.topic_prefix}.{name}"
+
+    async def start(self) -> None:
+        """Start everything and wait until it is ready."""
+        await asyncio.to_thread(self.redis.start)
+        await asyncio.to_thread(self.broker.start)
+        await asyncio.to_thread(self.service.start)
+        await self.whole()
+
+    async def whole(self) -> None:
+        """Wait until all processes are ready. Raises RuntimeError when one has ended, or does not get ready."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for program in self.service.programs:
+                    group.create_task(asyncio.to_thread(program.ready, WHOLE_LIMIT_S))
+        except* AssertionError as errors:
+            raise RuntimeError(str(errors.exceptions[0])[-4000:]) from None
+
+    async def restarted(self, program: Program, **environment: str) -> None:
+        """Start a program that has ended, and wait until it is ready."""
+        program.start(**environment)
+        try:
+            await asyncio.to_thread(program.ready, WHOLE_LIMIT_S)
+        except AssertionError as error:
+            raise RuntimeError(str(error)[-4000:]) from None
+
+    async def published(self) -> list[dict[str, Any]]:
+        """Return the events topic as a plain client reads it that wants what is committed."""
+        return [_plain(record) for record in await committed(self.broker.bootstrap, self.topic("events.v1"))]
+
+    async def quiet(self, caller: Caller, random: Random) -> None:
+        """Write through each gateway until each partition has answered: what stood before it has been decided.
+
+        Raises RuntimeError when that takes too long: the service has not come back.
+        """
+        until = time.monotonic() + QUIET_LIMIT_S
+        for url in self.urls:
+            waiting = set(range(PARTITIONS))
+            while waiting:
+                intent = Intent("create", body=bodies.user(random, bodies.own_name(random)))
+                created = await caller.call(url, intent, PATIENCE_S)
+                if created.succeeded and created.resource:
+                    waiting.discard(partition_of(self.tenant, created.resource, shards=1, partitions=PARTITIONS))
+                elif time.monotonic() > until:
+                    raise RuntimeError(f"partitions {sorted(waiting)} do not answer after {QUIET_LIMIT_S:.0f} s")
+                else:
+                    await asyncio.sleep(0.2)
+
+    @property
+    def seen(self) -> Counter[str]:
+        """What the metrics have told since the start, of all processes that ever ran, by the names of ``COUNTERS``."""
+        total: Counter[str] = Counter()
+        for told in self._scraped.values():
+            total += told
+        return total
+
+    async def scrape(self) -> None:
+        """Look at the metrics of all processes that answer; the last that one told counts for good."""
+        for program in self.service.programs:
+            if program.running:
+                pid = program.pid
+                status, text = await asyncio.to_thread(program.probe, "metrics")
+                if status == 200:
+                    self._scraped[program.name, pid] = _counted(text)
+
+    async def watch(self) -> None:
+        """Scrape for ever."""
+        while True:
+            await self.scrape()
+            await asyncio.sleep(1)
+
+    def close(self) -> None:
+        """Leave no process behind."""
+        self.service.hang_up()
+        for program in self.service.programs:
+            if program.running:
+                program.kill()
+        self.broker.kill()
+        self.redis.kill()
+
+
+@asynccontextmanager
+async def clustered(cluster: Cluster) -> AsyncIterator[Cluster]:
+    """Have the cluster running until the end of the block; unless that fails, it is stopped in good order."""
+    try:
+        await cluster.start()
+        watching = asyncio.create_task(cluster.watch(), name="metrics")
+        try:
+            yield cluster
+            await cluster.scrape()
+        finally:
+            watching.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watching
+        await asyncio.to_thread(cluster.service.stop)
+    finally:
+        cluster.close()
+
+
+async def committed(bootstrap: str, topic: str) -> list[ConsumerRecord]:
+    """Return the committed records of a topic, partition by partition."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+        isolation_level="read_committed",
+    )
+    await consumer.start()
+    try:
+        found: list[ConsumerRecord] = []
+        places = [TopicPartition(topic, partition) for partition in range(PARTITIONS)]
+        ends = await consumer.end_offsets(places)
+        for place in places:
+            consumer.assign([place])
+            await consumer.seek_to_beginning(place)
+            while await consumer.position(place) < ends[place]:
+                found += (await consumer.getmany(place, timeout_ms=1000)).get(place, [])
+        return found
+    finally:
+        await consumer.stop()
+
+
+def _plain(record: ConsumerRecord) -> dict[str, Any]:
+    return {
+        "partition": record.partition,
+        "offset": record.offset,
+        "key": record.key.decode(),
+        "headers": [[name, value.decode()] for name, value in record.headers],
+        "value": msgspec.json.decode(record.value),
+    }
+
+
+def _counted(text: str) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for line in text.splitlines():
+        for name, metric in COUNTERS.items():
+            base, _, label = metric.partition("{")
+            if line.startswith((f"{base} ", f"{base}{{")) and label in line:
+                found[name] += int(float(line.rpartition(" ")[2]))
+    return found
