@@ -29,6 +29,14 @@ ROOT = Path(__file__).parent.parent.parent
 COMMAND = [sys.executable, "-m", "gateway.cli"]
 COMMANDS = [
     ["serve"],
+    ["gateway"],
+    ["worker"],
+    ["rebuild"],
+    ["topics", "create"],
+    ["topics", "check"],
+    ["dead-letters", "list"],
+    ["dead-letters", "show"],
+    ["dead-letters", "redrive"],
     ["tenants", "init"],
     ["events"],
     ["outcome"],

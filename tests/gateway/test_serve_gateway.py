@@ -84,7 +84,7 @@ def test_without_servers_it_listens_is_not_ready_and_answers_503(tmp_path: Path,
     nowhere = f"127.0.0.1:{free_port()}"
     service = Distributed(
         tmp_path, nowhere, f"redis://127.0.0.1:{free_port()}/0", topic_prefix,
-        environment={"SCIMGW_HTTP__BUDGET_S": "3"},
+        environment={"SCIMGW_HTTP__BUDGET_S": "5"},
     )  # fmt: skip
     (gateway,) = service.gateways
     with ended(gateway):
@@ -223,6 +223,25 @@ def test_no_tenants_file_is_no_start(tmp_path: Path, topic_prefix: str) -> None:
         gateway.start()
         assert gateway.ended() == 2
     assert gateway.log().startswith("scimgw: tenants file")
+
+
+@pytest.mark.parametrize(
+    ("environment", "says"),
+    [
+        ({"SCIMGW_HTTP__BUDGET_S": "4.5"}, "http.budget_s"),
+        ({"SCIMGW_KAFKA__BOOTSTRAP": ""}, "SCIMGW_KAFKA__BOOTSTRAP"),
+    ],
+)
+def test_settings_that_cannot_work_are_no_start(
+    tmp_path: Path, topic_prefix: str, environment: dict[str, str], says: str
+) -> None:
+    service = Distributed(tmp_path, "127.0.0.1:1", "redis://127.0.0.1:1/0", topic_prefix, environment=environment)
+    (gateway,) = service.gateways
+    with ended(gateway):
+        gateway.start()
+        assert gateway.ended() == 2
+    (line,) = gateway.log().splitlines()
+    assert says in line
 
 
 # --- one gateway and one worker that all tests below share ---
