@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -117,16 +118,18 @@ class RedisClient:
     async def close(self) -> None:
         """Let go of the connection; what waits is told so."""
         self._closed = True
-        if self._task is not None:
+        # More than once: redis-py sends under asyncio.wait_for, which in Python 3.11 swallows a cancellation that
+        # comes just when it is done.
+        while self._task is not None and not self._task.done():
             self._task.cancel()
-            await asyncio.wait([self._task])
+            await asyncio.wait([self._task], timeout=0.1)
         self._fail(self._waiting, StoreUnavailable("the connection to Redis is closed"))
         self._waiting = []
         await self._disconnect()
 
     async def _serve(self) -> None:
         """Make round trips while there is something to ask; a broken connection ends the trips it was in."""
-        while True:
+        while not self._closed:
             await self._wanted.wait()
             self._wanted.clear()
             while self._waiting:
@@ -179,7 +182,9 @@ class RedisClient:
 
 async def _answer(connection: AbstractConnection, timeout_s: float) -> Any:
     try:
-        return await connection.read_response(timeout=timeout_s)
+        # Not its own time limit: it answers None when that is over, which is what a missing key answers.
+        async with asyncio.timeout(timeout_s):
+            return await connection.read_response(timeout=math.inf)
     except NoScriptError as error:
         return ScriptGone(str(error))
     except ResponseError as error:
