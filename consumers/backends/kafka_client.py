@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Coroutine, Iterator
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.conn import collect_hosts, create_conn
 from aiokafka.errors import (
     AuthenticationFailedError,
     AuthenticationMethodNotSupported,
@@ -19,6 +20,7 @@ from aiokafka.errors import (
     ConsumerStoppedError,
     GroupAuthorizationFailedError,
     IllegalOperation,
+    KafkaConnectionError,
     KafkaError,
     ProducerClosed,
     SaslAuthenticationFailed,
@@ -100,6 +102,9 @@ def translated(error: BaseException, kafka: KafkaSettings, what: str) -> Operato
         return LogUnavailable(f"{what}: {where} forbids it ({type(error).__name__}); give user {user} the right to it")
     if isinstance(error, UnknownTopicOrPartitionError):
         return LogUnavailable(f"{what}: {where} has no such topic or partition; run 'scimgw topics create'")
+    if isinstance(error, ssl.SSLError):
+        remedy = "check kafka.ca_file, kafka.cert_file, kafka.key_file and the names in the brokers' certificates"
+        return LogUnavailable(f"{what}: no TLS with {where} ({error.reason or 'no certificate'}); {remedy}")
     if isinstance(error, TimeoutError):
         return LogUnavailable(f"{what}: {where} did not answer in time; look whether its brokers run")
     return LogUnavailable(f"{what}: {where} failed ({type(error).__name__}); look whether its brokers run")
@@ -116,6 +121,34 @@ def translating(kafka: KafkaSettings, what: str) -> Iterator[None]:
 
 
 @contextlib.asynccontextmanager
+async def connecting(kafka: KafkaSettings, what: str, limit_s: float = START_LIMIT_S) -> AsyncIterator[None]:
+    """Start clients inside: within a time limit, and with the reason when it cannot be done. Raises LogUnavailable."""
+    try:
+        async with asyncio.timeout(limit_s):
+            yield
+    except KafkaConnectionError as error:
+        raise translated(await _reason(kafka, error), kafka, what) from error
+    except (*CLIENT_ERRORS, AssertionError) as error:
+        raise translated(error, kafka, what) from error
+
+
+async def _reason(kafka: KafkaSettings, error: Exception) -> Exception:
+    """Return why no broker can be connected to: the client only logs it, and raises that there was none."""
+    arguments = client_arguments(kafka)
+    del arguments["connections_max_idle_ms"]
+    for host, port, _ in collect_hosts(arguments.pop("bootstrap_servers")):
+        try:
+            async with asyncio.timeout(CLOSE_LIMIT_S):
+                connection = await create_conn(host, port, **arguments)
+            connection.close()
+        except (*_REFUSED, ssl.SSLError) as reason:
+            return reason
+        except CLIENT_ERRORS:
+            continue
+    return error
+
+
+@contextlib.asynccontextmanager
 async def consuming(kafka: KafkaSettings, *places: TopicPartition, **arguments: Any) -> AsyncIterator[AIOKafkaConsumer]:
     """Give a consumer without a group, connected and assigned to these partitions, at no place in them yet.
 
@@ -128,9 +161,8 @@ async def consuming(kafka: KafkaSettings, *places: TopicPartition, **arguments: 
     # Before the start, which then waits for the topics to be known; else the first question fails and is asked again.
     consumer.assign(places)
     try:
-        with translating(kafka, "connect"):
-            async with asyncio.timeout(START_LIMIT_S):
-                await consumer.start()
+        async with connecting(kafka, "connect"):
+            await consumer.start()
         yield consumer
     finally:
         await stopped(consumer)

@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 from aiokafka import AIOKafkaProducer
 
-from consumers.backends.kafka_client import START_LIMIT_S, abandoned, client_arguments, translated
+from consumers.backends.kafka_client import abandoned, client_arguments, connecting, translated
 from consumers.errors import LogUnavailable, OperatorError, RecordTooLarge
 from consumers.partition_ports import Appended
 from consumers.settings import KafkaSettings
@@ -109,7 +109,7 @@ class KafkaCommandLog:
         while True:
             producer = self._producer()
             try:
-                async with asyncio.timeout(START_LIMIT_S):
+                async with connecting(self._kafka, f"append to {self._topic}"):
                     await producer.start()
                     await producer.partitions_for(self._topic)
                 self._reached, self._down, failures = True, None, 0

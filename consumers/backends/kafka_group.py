@@ -17,6 +17,7 @@ from consumers.backends.kafka_client import (
     CLIENT_ERRORS,
     START_LIMIT_S,
     client_arguments,
+    connecting,
     consuming,
     stopped,
     translating,
@@ -73,9 +74,8 @@ class KafkaCommandGroup:
             consumer = self._consumer = AIOKafkaConsumer(**self._arguments())
             stack.push_async_callback(stopped, consumer)
             consumer.subscribe([self._topics.commands], listener=_Listener(self, assigned, revoked))
-            with translating(self._kafka, what):
-                async with asyncio.timeout(START_LIMIT_S + REBALANCE_LIMIT_MS / 1000):
-                    await consumer.start()
+            async with connecting(self._kafka, what, START_LIMIT_S + REBALANCE_LIMIT_MS / 1000):
+                await consumer.start()
             committing = asyncio.create_task(self._commit(consumer), name="group-offsets")
             stack.push_async_callback(_cancelled, committing)
             with translating(self._kafka, what):

@@ -17,6 +17,7 @@ from consumers.backends.kafka_client import (
     START_LIMIT_S,
     abandoned,
     client_arguments,
+    connecting,
     consuming,
     translated,
     translating,
@@ -70,12 +71,11 @@ class KafkaPartitionLog:
         # The ids derive from the topic's name alone: whoever owns the partition next fences by them (CP-2).
         producers = tuple(self._producer(f"{self._topics.state}-{self._partition}-{n}") for n in range(2))
         try:
-            with translating(self._kafka, f"open partition {self._partition}"):
-                async with asyncio.timeout(START_LIMIT_S):
-                    await asyncio.gather(*(producer.start() for producer in producers))
-                    # Now rather than in the first transaction, whose time limit is short.
-                    for topic in (self._topics.state, self._topics.events, self._topics.dead):
-                        await asyncio.gather(*(producer.partitions_for(topic) for producer in producers))
+            async with connecting(self._kafka, f"open partition {self._partition}"):
+                await asyncio.gather(*(producer.start() for producer in producers))
+                # Now rather than in the first transaction, whose time limit is short.
+                for topic in (self._topics.state, self._topics.events, self._topics.dead):
+                    await asyncio.gather(*(producer.partitions_for(topic) for producer in producers))
         except BaseException:
             self._end(producers)
             raise

@@ -11,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import NoError, TopicAlreadyExistsError, for_code
 
-from consumers.backends.kafka_client import START_LIMIT_S, client_arguments, translating
+from consumers.backends.kafka_client import START_LIMIT_S, client_arguments, connecting, translating
 from consumers.errors import LogUnavailable, WrongSettings
 from consumers.settings import KafkaSettings, Settings
 from consumers.topics import PARTITIONS, REPLICATION, Row, Topics, Wanted, compared, wanted
@@ -70,14 +70,13 @@ def _wanted(settings: Settings) -> dict[str, dict[str, Wanted]]:
 
 @contextlib.asynccontextmanager
 async def _administering(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
-    with translating(kafka, "connect"):
-        admin = AIOKafkaAdminClient(**client_arguments(kafka))
-        try:
-            async with asyncio.timeout(START_LIMIT_S):
-                await admin.start()
-            yield admin
-        finally:
-            await admin.close()
+    admin = AIOKafkaAdminClient(**client_arguments(kafka))
+    try:
+        async with connecting(kafka, "connect"):
+            await admin.start()
+        yield admin
+    finally:
+        await admin.close()
 
 
 def _new_topic(topic: str, wants: dict[str, Wanted]) -> NewTopic:
