@@ -78,17 +78,18 @@ def _check_body(findings: Findings, request: Request, attempt: Operation, body: 
     if body is None or attempt.resource is None:
         return
     began_before = request.may_have_begun < request.first.invoked_at
-    repeated = len(request.attempts) > 1 or request.twin is not None or began_before
+    repeated = findings.polled or len(request.attempts) > 1 or request.twin is not None or began_before
     last = findings.last(attempt.resource)
     if repeated and "userName" not in body and body.get("id") == attempt.resource and last and last.verb == "delete":
-        # A repeat is answered with the first outcome; of a resource that is gone since there is nothing to show.
+        # A repeat, or a lost reply, is answered with the first outcome; of a resource that is gone there is nothing to
+        # show.
         findings.timelines[last.resource].saw(last.version, attempt.invoked_at, attempt.returned_at, attempt)
         return
     version = _check_shown(findings, attempt, attempt.resource, body)
     if version is None:
         return
     if repeated and attempt.version is not None and version >= attempt.version:
-        # A repeat is answered with the first outcome, and with the resource as it is now for a body.
+        # A repeat, or a lost reply, is answered with the first outcome, and with the resource as it is now for a body.
         findings.timelines[attempt.resource].saw(version, attempt.invoked_at, attempt.returned_at, attempt)
     elif version != attempt.version:
         text = f"the ETag says version {attempt.version}, the body {version}"

@@ -44,6 +44,10 @@ class Site(Protocol):
         """The tenant that the clients work in."""
 
     @property
+    def polled(self) -> bool:
+        """See ``checker.check``."""
+
+    @property
     def directory(self) -> Path:
         """Where the evidence is kept."""
 
@@ -105,6 +109,12 @@ class Result:
     def under_way(self, strike: Strike) -> int:
         """How many writes were with the service when the strike came, whatever became of them."""
         return sum(o.is_write and o.sent and o.invoked_at < strike.at <= o.returned_at for o in self.history)
+
+    def refused_reads(self, strike: Strike) -> int:
+        """How many reads were answered 503 from a strike until its end."""
+        return sum(
+            not o.is_write and o.status == 503 and strike.at <= o.returned_at <= strike.over for o in self.history
+        )
 
     def longest_gap(self) -> float:
         """The longest time in seconds in which no write was acknowledged."""
@@ -172,7 +182,8 @@ async def run(
     state = await final_state(site.urls, site.token, history, site.tenant)
     result = Result(history, state, await site.published(), strikes, outcomes)
     keep(site.directory, result)
-    result.violations = check(history, state, result.events) + check_told(history, result.events, outcomes)
+    result.violations = check(history, state, result.events, polled=site.polled)
+    result.violations += check_told(history, result.events, outcomes)
     return result
 
 

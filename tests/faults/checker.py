@@ -29,6 +29,7 @@ def check(
     *,
     redelivered: bool = False,
     budget_ns: int = BUDGET_NS,
+    polled: bool = False,
 ) -> list[Violation]:
     """Return what breaks the promise; an empty list is a clean run.
 
@@ -36,7 +37,8 @@ def check(
     ``{key, value}`` in the form of the state log (``evidence.answered`` makes them of GETs); all of them where it is a
     log, the last one of a key counts. ``events``: records ``{partition, offset, key, headers, value}`` of the event log
     in the order in which a subscriber got them. ``redelivered``: whether a subscriber's record may hold identical
-    repeats; the log itself may not.
+    repeats; the log itself may not. ``polled``: whether replies may get lost on their way to the gateway, which then
+    answers with the stored outcome and the resource as it is now.
     """
     operations = list(history)
     log, violations = decode(events)
@@ -45,7 +47,7 @@ def check(
     for event in log:
         versions[event.resource].setdefault(event.version, event)
     timelines = {resource: Timeline(resource, max(made)) for resource, made in versions.items()}
-    findings = Findings(operations, attribute(operations, log), versions, timelines)
+    findings = Findings(operations, attribute(operations, log), versions, timelines, polled)
     findings.violations += [*violations, *disorder, *findings.attribution.violations]
     check_answers(findings)
     check_absences(findings)

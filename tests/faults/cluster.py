@@ -23,6 +23,8 @@ from tests.faults.history import Intent
 from tests.services.kafka import Broker
 from tests.services.redis import RedisServer
 
+PUBLIC_URL: Final = "https://scim.example.com"
+"""One name for all gateways: the Location of a resource does not tell through which it was written."""
 SESSION_S: Final = 3.0
 """After so long without a sign of life a worker's partitions go to the other one."""
 WHOLE_LIMIT_S: Final = 90.0
@@ -45,6 +47,7 @@ class Cluster:
     """A ``campaign.Site``; a strike may do to ``broker``, ``redis`` and the service's programs what it likes."""
 
     tenant = "rfc"
+    polled = True
 
     def __init__(self, directory: Path, *, gateways: int = 2, workers: int = 2) -> None:
         self.directory = directory
@@ -57,7 +60,7 @@ class Cluster:
             "faults",
             gateways=gateways,
             workers=workers,
-            environment={"SCIMGW_KAFKA__SESSION_TIMEOUT_S": str(SESSION_S)},
+            environment={"SCIMGW_KAFKA__SESSION_TIMEOUT_S": str(SESSION_S), "SCIMGW_HTTP__PUBLIC_URL": PUBLIC_URL},
         )
         self.round = 0
         """For strikes that take turns."""

@@ -21,6 +21,8 @@ class Findings:
     versions: dict[str, dict[int, Event]]
     """By resource and version."""
     timelines: dict[str, Timeline]
+    polled: bool = False
+    """Whether an answer may be a stored outcome whose reply was lost: its body is the resource as it is now."""
     violations: list[Violation] = field(default_factory=list)
 
     def add(self, invariant: str, kind: Kind, text: str, resource: str | None, *operations: Operation) -> None:

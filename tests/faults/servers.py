@@ -45,6 +45,7 @@ class Embedded:
     """``scimgw serve`` on a directory; ``prefix`` is a command to run it under. A ``campaign.Site``."""
 
     tenant = "default"
+    polled = False
 
     def __init__(self, data: Path, *, prefix: Sequence[str] = ()) -> None:
         self.data = data
