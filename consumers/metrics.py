@@ -187,6 +187,12 @@ class Metrics:
         """Note whether a partition stands."""
         self._halted.labels(str(partition)).set(halted)
 
+    def left(self, partition: int) -> None:
+        """Forget what is told of a partition: another worker tells now, and a halt must not outlive its owner here."""
+        self._progress_children.pop(partition, None)
+        for gauge in (self._halted, self._decided_offset, self._lag_seconds, self._lag_commands, self._outcomes_held):
+            gauge.remove(str(partition))
+
     def progress(self, partition: int, offset: int, lag_seconds: float) -> None:
         """Note how far a partition is decided."""
         children = self._progress_children.get(partition)

@@ -129,6 +129,7 @@ class PartitionOwner:
         finally:
             if self._replying is not None:
                 self._replying.cancel()
+            self._metrics.left(self._partition)
             await self._log.close()
 
     async def _take_over(self, *, forgive: bool) -> Resumption:
