@@ -1,0 +1,216 @@
+"""One run: servers, processes, callers and faults, all drawn from one seed."""
+
+from __future__ import annotations
+
+import asyncio
+import random as global_random
+from collections import Counter
+from functools import partial
+from random import Random
+from typing import Any, Final
+from unittest.mock import patch
+
+from consumers import failpoints
+from consumers.metrics import Metrics
+from consumers.owner import PartitionOwner
+from consumers.partition_ports import CommandFeed
+from consumers.slots import TransactionSlots
+from consumers.worker import Worker
+from schemas import batches, decide
+from schemas.changes import Decision, View
+from schemas.commands import ChangeCommand, Create
+from schemas.partitions import partition_of
+from tests.faults.history import Operation
+from tests.simulation.broker import Broker
+from tests.simulation.front import Gateway
+from tests.simulation.group import Coordinator
+from tests.simulation.kafka_ports import FakeGroup, FakePartitionLog
+from tests.simulation.loop import HOME, VirtualLoop
+from tests.simulation.network import Network, Process
+from tests.simulation.redis_ports import FakePartitionStore, Streams
+from tests.simulation.redis_server import RedisServer
+from tests.simulation.witness import Witness
+
+ISSUER: Final = "urn:scimgw"
+POISONS: Final = ("poison that kills", "poison that raises")
+"""Titles of users whose creation no worker survives, or can decide (CP-26)."""
+_METRICS: Final = Metrics()
+
+
+class World:
+    """Everything there is in a run."""
+
+    def __init__(self, seed: int, loop: VirtualLoop) -> None:
+        self.seed = seed
+        self.loop = loop
+        self.random = Random(seed)
+        self.counts: Counter[str] = Counter()
+        self.partitions = self.random.choice((1, 2, 2, 3))
+        self.shard = range(self.partitions)
+        self.metrics = _METRICS
+        self.broker = Broker(loop, self.random, self.partitions, self.counts)
+        self.redis = RedisServer(loop, self.counts)
+        self.group = Coordinator(loop, self.random, self.partitions, self.counts)
+        self.network = Network(loop, self.random, self.counts)
+        self.streams = Streams(self)
+        self.witness = Witness(loop)
+        self.reply_loss = 0.02
+        self.repeats = 0.06
+        """How often a command is appended a second time."""
+        self.gateways: list[Gateway] = []
+        self.workers: dict[str, Process] = {}
+        self.operations: list[Operation] = []
+        self.complaints: list[str] = []
+        """What no checker has to work out."""
+        self.healed = False
+        self.leapt_at = -1.0
+        """When time last leapt."""
+        self.dealt: dict[int, int] = dict.fromkeys(self.shard, 0)
+        """Offset behind the last command that the last owner of each partition dealt with."""
+        self._processes: list[Process] = []
+        self._names = 0
+
+    def partition_of(self, tenant: str, resource_id: str) -> int:
+        """Return the partition of a resource."""
+        return partition_of(tenant, resource_id, shards=1, partitions=self.partitions)
+
+    def process(self, kind: str, skew_s: float = 0.0) -> Process:
+        """Return a new process with a name that none had before."""
+        self._names += 1
+        process = Process(f"{kind}-{self._names}", self.loop, skew_s)
+        self._processes.append(process)
+        return process
+
+    def skew(self) -> float:
+        """Return by how much a clock that is looked after may be out, in seconds."""
+        return self.random.uniform(-0.9, 0.9)
+
+    def start_worker(self) -> None:
+        """Start a worker with the real code on the fakes."""
+        process = self.process("worker", self.skew())
+        slots = TransactionSlots(2)
+
+        worker = Worker(lambda: FakeGroup(self, process), partial(self.owner, process, slots), metrics=self.metrics)
+        self.workers[process.name] = process
+        process.start(worker.run(), "worker").add_done_callback(lambda task: self._ended(process, task))
+
+    def owner(self, process: Process, slots: TransactionSlots, partition: int, feed: CommandFeed) -> PartitionOwner:
+        """Return an owner of a partition in this process."""
+        return PartitionOwner(
+            partition,
+            feed,
+            FakePartitionLog(self, process, partition),
+            FakePartitionStore(self, process, partition),
+            metrics=self.metrics,
+            issuer=ISSUER,
+            slots=slots,
+            clock=process.clock,
+        )
+
+    def start_gateway(self) -> None:
+        """Start a gateway; now and then one whose clock is far ahead, which the append time makes up for (CP-18)."""
+        ahead = 3600.0 if self.random.random() < 0.1 else 0.0
+        self.gateways.append(Gateway(self, self.process("gateway", self.skew() + ahead)))
+
+    def _ended(self, process: Process, task: asyncio.Task[Any]) -> None:
+        if not process.dead and not task.cancelled():
+            self.complaints.append(f"{process.name} ended by itself: {task.exception()!r}")
+
+    def kill_worker(self, process: Process) -> None:
+        """Kill a worker; another is started in its place after a while."""
+        if process.dead:
+            return
+        self.counts["workers killed"] += 1
+        process.kill()
+        self.workers.pop(process.name, None)
+        after = 0.2 if self.healed else self.random.choice((0.1, 1.0, 7.0))
+        self.loop.call_later(after, self.start_worker)
+
+    def kill_gateway(self, gateway: Gateway) -> None:
+        """Kill a gateway; another is started in its place at once, so that there is always one to call."""
+        self.counts["gateways killed"] += 1
+        gateway.process.kill()
+        self.gateways.remove(gateway)
+        self.start_gateway()
+
+    def repeat(self, partition: int, key: str, value: bytes) -> None:
+        """Append a command again, now and then: at once or while it may still be in somebody's budget."""
+        if self.healed or self.random.random() >= self.repeats:
+            return
+        after = self.random.choice((0.0, 0.5, 3.0, 10.0, 60.0))
+        broker = self.broker
+
+        def again() -> None:
+            if broker.up:
+                self.counts["commands repeated"] += 1
+                broker.commands[partition].append(broker.now(), key, value)
+
+        self.loop.call_later(after, again)
+
+    async def end(self) -> None:
+        """Kill everybody and let their tasks run out."""
+        for process in self._processes:
+            process.kill()
+        for process in self._processes:
+            await process.end()
+
+
+class Suicide:
+    """Stands in for ``os`` in ``consumers.failpoints``: an armed point kills the simulated process that reached it."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def getpid(self) -> int:
+        """Nobody's."""
+        return 0
+
+    def kill(self, _pid: int, _signal: int) -> None:
+        """Kill the process that is running."""
+        process = HOME.get()
+        assert isinstance(process, Process)
+        self._world.counts["killed at a fail point"] += 1
+        self._world.kill_worker(process)
+        raise asyncio.CancelledError
+
+
+def arm(world: World, point: str, times: int) -> None:
+    """Have whoever reaches this point for the n-th time from now die there."""
+    failpoints._countdown.clear()
+    failpoints._countdown[point] = times
+    world.counts["fail points armed"] += 1
+
+
+class Patched:
+    """For the time of a run: fail points kill simulated processes, and jitter comes from the seed."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def __enter__(self) -> None:
+        self._decide, self._state = decide.decide, global_random.getstate()
+        self._patches: list[Any] = [
+            patch.object(failpoints, "os", Suicide(self._world)),
+            patch.object(batches, "decide", self._poisoned),
+        ]
+        for one in self._patches:
+            one.start()
+        global_random.seed(self._world.seed)
+
+    def __exit__(self, *_: object) -> None:
+        for one in self._patches:
+            one.stop()
+        failpoints._countdown.clear()
+        global_random.setstate(self._state)
+
+    def _poisoned(self, command: ChangeCommand, view: View) -> Decision:
+        title = command.change.body.get("title") if isinstance(command.change, Create) else None
+        if title == POISONS[0]:
+            process = HOME.get()
+            assert isinstance(process, Process)
+            self._world.counts["killed by poison"] += 1
+            self._world.kill_worker(process)
+            raise asyncio.CancelledError
+        if title == POISONS[1]:
+            raise RuntimeError("a defect of ours")
+        return self._decide(command, view)
