@@ -26,6 +26,7 @@ from tests.faults.violations import Violation
 
 SECOND: Final = 10**9
 UNDER_WAY_LIMIT_S: Final = 60.0
+WORKING_LIMIT_S: Final = 90.0
 
 
 class Site(Protocol):
@@ -69,6 +70,8 @@ class Size:
     acknowledged: int
     calm: tuple[float, float] = (1.0, 3.0)
     """Seconds between the end of one strike and the next."""
+    most: int = 2
+    """It strikes on, up to so many times ``strikes``, until enough is acknowledged."""
     limit_s: float = 24 * 3600
     """After so long the run has come to a stop."""
 
@@ -164,9 +167,10 @@ async def run(
     async with asyncio.TaskGroup() as group:
         group.create_task(load.run(), name="load")
         try:
+            await working(recorder)
             while len(strikes) < size.strikes or recorder.acknowledged < size.acknowledged:
                 await asyncio.sleep(random.uniform(*size.calm))
-                if len(strikes) < 2 * size.strikes:
+                if len(strikes) < size.most * size.strikes:
                     strikes += await strike(site, recorder, random)
                 progress(f"strikes {len(strikes)}, acknowledged {recorder.acknowledged}")
                 if time.monotonic() > until:
@@ -201,6 +205,16 @@ async def under_way(recorder: Recorder, random: Random, writes: int = 3) -> None
         await asyncio.sleep(random.uniform(0, 0.001))
         if time.monotonic() > until:
             raise RuntimeError(f"no {writes} writes are under way at once: the fault would hit nothing")
+
+
+async def working(recorder: Recorder, writes: int = 20) -> None:
+    """Wait until so many more writes are acknowledged. Raises RuntimeError when that does not come to pass."""
+    until = time.monotonic() + WORKING_LIMIT_S
+    wanted = recorder.acknowledged + writes
+    while recorder.acknowledged < wanted:
+        await asyncio.sleep(0.01)
+        if time.monotonic() > until:
+            raise RuntimeError(f"after {WORKING_LIMIT_S:.0f} s no {writes} more writes are acknowledged")
 
 
 async def kill(server: Embedded, recorder: Recorder, random: Random) -> list[Strike]:

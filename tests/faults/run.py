@@ -155,7 +155,9 @@ def _records(path: Path) -> list[dict[str, Any]]:
 
 def size_of(name: str, size: str) -> Size:
     """Return how large a row is in a size."""
-    return replace(SIZES[size], strikes=ROWS[name].times.get(size, SIZES[size].strikes))
+    general = SIZES[size]
+    times = ROWS[name].times.get(size)
+    return general if times is None else replace(general, strikes=times, most=1)
 
 
 async def run_row(name: str, size: Size, seed: int, plan: Plan, directory: Path) -> tuple[Result, Counter[str]]:

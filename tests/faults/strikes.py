@@ -12,7 +12,7 @@ import redis as redis_client
 
 from consumers.failpoints import POINTS, VARIABLE
 from tests.distributed import Program
-from tests.faults.campaign import Strike, under_way
+from tests.faults.campaign import Strike, under_way, working
 from tests.faults.cluster import SESSION_S, Cluster
 from tests.faults.history import Recorder
 
@@ -41,7 +41,7 @@ async def _killed(
     program.kill()
     await asyncio.sleep(pause_s)
     await cluster.restarted(program)
-    return [Strike(at, time.monotonic_ns(), program.name)]
+    return await _recovered(cluster, recorder, at, program.name)
 
 
 async def fail_points(cluster: Cluster, recorder: Recorder, random: Random) -> list[Strike]:
@@ -59,6 +59,7 @@ async def fail_points(cluster: Cluster, recorder: Recorder, random: Random) -> l
     }
     async with asyncio.TaskGroup() as group:
         dying = [group.create_task(_die(cluster, *victim, random)) for victim in victims.items()]
+    await working(recorder)
     return [task.result() for task in dying]
 
 
@@ -89,9 +90,7 @@ async def worker_pause(cluster: Cluster, recorder: Recorder, random: Random) -> 
         await asyncio.sleep(SESSION_S + random.uniform(1, 4))
     finally:
         worker.send(signal.SIGCONT)
-    await asyncio.sleep(1)
-    await cluster.whole()
-    return [Strike(at, time.monotonic_ns(), worker.name)]
+    return await _recovered(cluster, recorder, at, worker.name)
 
 
 async def redis_kill(cluster: Cluster, recorder: Recorder, random: Random) -> list[Strike]:
@@ -101,7 +100,7 @@ async def redis_kill(cluster: Cluster, recorder: Recorder, random: Random) -> li
     await asyncio.to_thread(cluster.redis.kill)
     await asyncio.sleep(random.uniform(0, 2))
     await asyncio.to_thread(cluster.redis.start)
-    return await _recovered(cluster, at)
+    return await _recovered(cluster, recorder, at)
 
 
 async def redis_flush(cluster: Cluster, recorder: Recorder, random: Random) -> list[Strike]:
@@ -110,7 +109,7 @@ async def redis_flush(cluster: Cluster, recorder: Recorder, random: Random) -> l
     at = time.monotonic_ns()
     with redis_client.Redis.from_url(cluster.redis.url) as client:
         await asyncio.to_thread(client.flushall)
-    return await _recovered(cluster, at)
+    return await _recovered(cluster, recorder, at)
 
 
 async def redis_pause(cluster: Cluster, recorder: Recorder, random: Random) -> list[Strike]:
@@ -120,7 +119,7 @@ async def redis_pause(cluster: Cluster, recorder: Recorder, random: Random) -> l
     await asyncio.to_thread(cluster.redis.pause)
     await asyncio.sleep(random.uniform(1, 8))
     cluster.redis.resume()
-    return await _recovered(cluster, at)
+    return await _recovered(cluster, recorder, at)
 
 
 async def broker_restart(cluster: Cluster, recorder: Recorder, random: Random) -> list[Strike]:
@@ -130,7 +129,7 @@ async def broker_restart(cluster: Cluster, recorder: Recorder, random: Random) -
     await asyncio.to_thread(cluster.broker.kill)
     await asyncio.sleep(random.uniform(0, 2))
     await asyncio.to_thread(cluster.broker.start)
-    return await _recovered(cluster, at)
+    return await _recovered(cluster, recorder, at)
 
 
 async def broker_pause(cluster: Cluster, recorder: Recorder, random: Random) -> list[Strike]:
@@ -140,14 +139,14 @@ async def broker_pause(cluster: Cluster, recorder: Recorder, random: Random) -> 
     await asyncio.to_thread(cluster.broker.pause)
     await asyncio.sleep(random.uniform(1, 8))
     cluster.broker.resume()
-    return await _recovered(cluster, at)
+    return await _recovered(cluster, recorder, at)
 
 
-async def _recovered(cluster: Cluster, at: int) -> list[Strike]:
-    """Give the gateways time to notice, then wait until all are ready and a write was acknowledged."""
-    await asyncio.sleep(1)
+async def _recovered(cluster: Cluster, recorder: Recorder, at: int, what: str = "") -> list[Strike]:
+    """Wait until all processes are ready and writes are acknowledged."""
+    await working(recorder)
     await cluster.whole()
-    return [Strike(at, time.monotonic_ns())]
+    return [Strike(at, time.monotonic_ns(), what)]
 
 
 async def rebalance(cluster: Cluster, recorder: Recorder, random: Random) -> list[Strike]:
