@@ -104,6 +104,7 @@ for _, change in ipairs(changes) do
         holder = others and others .. ' ' .. id or id
       else
         if holder and holder ~= id then return {'conflict', 'a name is held by another resource'} end
+        if by and by ~= id then return {'conflict', 'a name is reserved for another resource'} end
         holder = id
       end
       if by == id then note(let_go, names[i + 2], name, false) end

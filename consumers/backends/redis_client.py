@@ -194,5 +194,5 @@ async def _answer(connection: AbstractConnection, timeout_s: float) -> Any:
 def unavailable(error: BaseException) -> StoreUnavailable:
     """Return a driver's error as an operator's; the text of an answer tells code and reason, never a key's value."""
     if isinstance(error, ResponseError):
-        return StoreUnavailable(f"Redis refused: {error}; see its log and INFO")
+        return StoreUnavailable(f"Redis refused ({type(error).__name__}): {error}; see its log and INFO")
     return StoreUnavailable(f"Redis is not reachable or too slow ({type(error).__name__}); is it running?")
