@@ -16,9 +16,10 @@ from pathlib import Path
 
 from tests.load import machine, report
 from tests.load.budget import Budget
-from tests.load.deployments import ROOT, Embedded
+from tests.load.deployments import ROOT, Deployment, Embedded
 from tests.load.errors import BenchError
 from tests.load.measures import RowResult
+from tests.load.on_servers import OnServers
 from tests.load.rows import TABLES, Row, measure_row
 from tests.load.users import HERE
 from tests.load.wrk import find_wrk
@@ -33,9 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         find_wrk()
-        chosen = _chosen(TABLES["embedded"], parsed.rows)
+        chosen = _chosen(TABLES[parsed.on], parsed.rows)
         with _directory(parsed.data) as directory:
-            rows = _measured(chosen, Embedded(directory), _budget(parsed))
+            rows = _measured(chosen, _deployment(parsed.on, directory), _budget(parsed))
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
@@ -57,12 +58,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tests.load.bench",
-        description="Measure the embedded mode with wrk and hold the figures against their floors.",
-        epilog="example: python -m tests.load.bench --rows create,get --runs 3",
+        description="Measure one of the modes with wrk and hold the figures against their floors.",
+        epilog="example: python -m tests.load.bench --on kafka --rows create-64,create-256 --runs 3",
     )
     parser.add_argument(
-        "--rows", metavar="KEY,...", help=f"only these of {', '.join(row.key for row in TABLES['embedded'])}"
+        "--on", choices=list(TABLES), default="embedded", help="the mode; kafka: one gateway and one worker (embedded)"
     )
+    rows = "; ".join(f"{name}: {', '.join(row.key for row in table)}" for name, table in TABLES.items())
+    parser.add_argument("--rows", metavar="KEY,...", help=f"only these of {rows}")
     parser.add_argument("--runs", type=_whole, default=5, help="runs of each row (5)")
     parser.add_argument("--seconds", type=_whole, default=8, help="length of a run (8)")
     parser.add_argument(
@@ -71,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--no-floors", action="store_true", help="only print the verdicts: exit 0 also below a floor")
     parser.add_argument("--json", action="store_true", help="print the raw figures instead of the table")
     parser.add_argument(
-        "--name", help="name of the file under tests/load/results (embedded); --quick writes one only with it"
+        "--name", help="name of the file under tests/load/results (the mode); --quick writes one only with it"
     )
     parser.add_argument("--limit", type=_whole, default=24, metavar="MINUTES", help="no run is begun after it (24)")
     parser.add_argument("--data", type=Path, metavar="DIR", help="where the servers' files go while it runs (./var)")
@@ -114,7 +117,11 @@ def _directory(parent: Path | None) -> Iterator[Path]:
         shutil.rmtree(made, ignore_errors=True)
 
 
-def _measured(rows: Sequence[Row], deployment: Embedded, budget: Budget) -> tuple[RowResult, ...]:
+def _deployment(name: str, directory: Path) -> Deployment:
+    return OnServers(directory) if name == OnServers.name else Embedded(directory)
+
+
+def _measured(rows: Sequence[Row], deployment: Deployment, budget: Budget) -> tuple[RowResult, ...]:
     results: list[RowResult] = []
     for row in rows:
         result = measure_row(row, deployment, budget)
@@ -130,7 +137,7 @@ def _measured(rows: Sequence[Row], deployment: Embedded, budget: Budget) -> tupl
 def _report(rows: tuple[RowResult, ...], parsed: argparse.Namespace) -> report.Report:
     runs = [run for row in rows for run in row.runs]
     return report.Report(
-        deployment="embedded",
+        deployment=parsed.on,
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         machine=machine.describe(ROOT),
         uvloop=any(run.uvloop for run in runs),

@@ -130,5 +130,23 @@ EMBEDDED: Final = (
         ),
     ),
 )
-TABLES: Final[Mapping[str, tuple[Row, ...]]] = {"embedded": EMBEDDED}
+KAFKA: Final = (
+    Row("create-1", "create, 1 connection", plain(Load("create", 1)), (Measure("p50", "ms", None, _p50),)),
+    *(
+        Row(
+            f"{script}-{connections}",
+            f"{title}, {connections} connections",
+            plain(Load(script, connections)),
+            (Measure("rate", "/s", None, _rate), Measure("CPU of all processes", "ms", None, _cpu_ms)),
+        )
+        for script, connections, title in (
+            ("create", 64, "create"),
+            ("create", 256, "create"),
+            ("patch", 64, "PATCH of one attribute"),
+            ("get", 64, "GET by id"),
+        )
+    ),
+)
+"""Floors come with a later issue."""
+TABLES: Final[Mapping[str, tuple[Row, ...]]] = {"embedded": EMBEDDED, "kafka": KAFKA}
 """The rows of each deployment, by its name."""
