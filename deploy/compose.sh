@@ -67,7 +67,7 @@ A user through the first gateway, and the list through the second:
     -H 'Content-Type: application/scim+json' -d "{\\"schemas\\":[\\"urn:ietf:params:scim:schemas:core:2.0:User\\"],\\"userName\\":\\"user-\$(od -An -N4 -tx4 /dev/urandom | tr -d ' ')\\"}"; echo
   curl -s $two/scim/v2/Users -H "Authorization: Bearer \$(sh deploy/compose.sh token)"; echo
 
-Events, by a plain Kafka client: python3 deploy/events/kafka_subscriber.py 127.0.0.1:${KAFKA_PORT:-29092}
+Events, by a plain Kafka client (needs aiokafka): python3 deploy/events/kafka_subscriber.py 127.0.0.1:${KAFKA_PORT:-29092}
 Logs: sh deploy/compose.sh logs -f    Stop: make down    Stop and forget everything: make down ARGS=-v
 END
 }

@@ -103,8 +103,9 @@ def test_what_runs_once_is_not_started_again(service: str) -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_memory_is_limited(service: str) -> None:
+def test_memory_and_logs_are_limited(service: str) -> None:
     assert re.fullmatch(r"\d+[mg]", SERVICES[service]["mem_limit"])
+    assert set(SERVICES[service]["logging"]["options"]) == {"max-size", "max-file"}
 
 
 @pytest.mark.parametrize("service", OURS)
@@ -256,6 +257,8 @@ def stack() -> Iterator[Stack]:
         images["PYTHON_IMAGE"] = image_of(PYTHON_IMAGE)
     except Missing as why:
         absent("docker", str(why))
+    if not shutil.which("docker"):
+        absent("docker", "the engine answers, but there is no docker on PATH")
     plugin = subprocess.run(["docker", "compose", "version"], capture_output=True, check=False)
     if plugin.returncode and not shutil.which("docker-compose"):
         absent("compose", "neither 'docker compose' nor 'docker-compose'")
