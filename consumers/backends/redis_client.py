@@ -125,7 +125,7 @@ class RedisClient:
             await asyncio.wait([self._task], timeout=0.1)
         self._fail(self._waiting, StoreUnavailable("the connection to Redis is closed"))
         self._waiting = []
-        await self._disconnect()
+        await self._disconnect(nowait=False)
 
     async def _serve(self) -> None:
         """Make round trips while there is something to ask; a broken connection ends the trips it was in."""
@@ -167,11 +167,12 @@ class RedisClient:
         self.connections += 1
         return connection
 
-    async def _disconnect(self) -> None:
+    async def _disconnect(self, *, nowait: bool = True) -> None:
+        """Close the connection; TLS says good-bye first, which is waited for where nobody else waits."""
         connection, self._connection = self._connection, None
         if connection is not None:
             with contextlib.suppress(RedisError, OSError, TimeoutError):
-                await connection.disconnect(nowait=True)
+                await connection.disconnect(nowait=nowait)
 
     def _fail(self, asked: Sequence[_Asked], error: StoreUnavailable) -> None:
         for one in asked:
