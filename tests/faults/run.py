@@ -113,6 +113,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"no row {', '.join(unknown)}; there are {', '.join(ROWS)}")
     if parsed.check:
         return _report("check", check_kept(parsed.check))
+    for name in parsed.names or ROWS:
+        if parsed.keep and (parsed.keep / name).exists():
+            parser.error(f"{parsed.keep / name} exists: what is left of another run would count as this one's")
     seed = secrets.randbits(32) if parsed.seed is None else parsed.seed
     print(f"seed {seed}", flush=True)
     lines, failed = [COLUMNS], False
