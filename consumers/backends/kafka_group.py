@@ -11,7 +11,6 @@ from itertools import islice
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
 
 from consumers.backends.kafka_client import (
     CLIENT_ERRORS,
@@ -39,6 +38,7 @@ FULL_WAIT_MS: Final = 5
 REBALANCE_LIMIT_MS: Final = 9_000
 """For how long the others wait for a member that gives its partitions up: longer than its transaction takes, but shorter
 than REQUEST_LIMIT_MS, within which aiokafka wants the answer of its own joining."""
+QUESTION_LIMIT_S: Final = 3.0
 COMMIT_S: Final = 5.0
 """Group offsets are for lag monitors alone: the place of a worker is the position record (CP-6)."""
 
@@ -58,6 +58,7 @@ class KafkaCommandGroup:
         self._feeds: dict[int, KafkaFeed] = {}
         self._consumer: Any = None
         self._questions: Any = None
+        self._failure: Exception | None = None
 
     def feed(self, partition: int) -> CommandFeed:
         """See ``CommandGroup.feed``: always the same for the same partition."""
@@ -66,6 +67,7 @@ class KafkaCommandGroup:
     async def run(self, assigned: Told, revoked: Told) -> None:
         """See ``CommandGroup.run``; ``revoked`` is not called when it is cancelled or raises."""
         what = f"be a member of group {self._topics.group}"
+        self._failure = None
         async with contextlib.AsyncExitStack() as stack:
             # Questions go over a connection of their own: on the members' they would wait behind a fetch.
             places = [TopicPartition(self._topics.commands, n) for n in range(self._kafka.partitions)]
@@ -87,7 +89,7 @@ class KafkaCommandGroup:
             raise LogUnavailable("the worker is no member of its group now; it joins again by itself")
         place = TopicPartition(self._topics.commands, partition)
         with translating(self._kafka, f"look at the ends of {self._topics.commands}"):
-            async with asyncio.timeout(START_LIMIT_S):
+            async with asyncio.timeout(QUESTION_LIMIT_S):
                 start = (await self._questions.beginning_offsets([place]))[place]
                 end = (await self._questions.end_offsets([place]))[place]
         return start, end
@@ -125,7 +127,7 @@ class KafkaCommandGroup:
 
     async def _read(self, consumer: AIOKafkaConsumer) -> None:
         """Hand records to the feeds for ever; a feed that is full is left out, and keeps none of the others waiting."""
-        while True:
+        while self._failure is None:
             full = {feed.partition for feed in self._feeds.values() if feed.assigned and feed.full}
             places = consumer.assignment()
             # What is left out stays fetched in the client; ``pause`` would throw it away and fetch it again.
@@ -137,6 +139,7 @@ class KafkaCommandGroup:
             found = await consumer.getmany(*open_ones, timeout_ms=wait_ms, max_records=READ_AT_ONCE)
             for place, records in found.items():
                 self._feed(place.partition).put(records)
+        raise LogUnavailable("a rebalance went wrong; the worker joins its group again") from self._failure
 
     async def _commit(self, consumer: AIOKafkaConsumer) -> None:
         """Commit group offsets now and then, for lag monitors; a failure is of no consequence."""
@@ -163,6 +166,10 @@ class KafkaCommandGroup:
         """Let partitions go: their feeds say so at once."""
         for partition in partitions:
             self._feed(partition).end()
+
+    def broke(self, error: Exception) -> None:
+        """End the membership: the worker does not know what it owns."""
+        self._failure = error
 
     def _forget(self) -> None:
         self._consumer = self._questions = None
@@ -295,7 +302,8 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ha
             await told(partitions)
         except Exception as error:
             logger.exception("a rebalance went wrong", extra={"action": "rebalance"})
-            raise KafkaError("a rebalance went wrong") from error
+            # Raised, the consumer would swallow it and stay a member.
+            self._group.broke(error)
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

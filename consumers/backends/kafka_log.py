@@ -150,7 +150,7 @@ class KafkaPartitionLog:
         except ProducerFenced as error:
             self._let_go()
             raise OwnershipLost(f"partition {self._partition} was taken over by another owner") from error
-        except (*CLIENT_ERRORS, AssertionError, _Doubt) as error:
+        except (*CLIENT_ERRORS, AssertionError, _OffsetsForgotten) as error:
             # An AssertionError is how aiokafka says that this producer was fenced in its last transaction.
             self._let_go()
             reason = str(translated(error, self._kafka, f"transaction on partition {self._partition}"))
@@ -193,7 +193,7 @@ class KafkaPartitionLog:
         for (topic, count, _), where in zip(sent, placed, strict=True):
             if where.offset < 0:
                 # A repeat that the broker has forgotten the offsets of (DuplicateSequence).
-                raise _Doubt
+                raise _OffsetsForgotten
             if topic == self._topics.state:
                 behind = where.offset + count
         return behind
@@ -226,7 +226,7 @@ class KafkaPartitionLog:
             task.add_done_callback(self._ending.discard)
 
 
-class _Doubt(Exception):
+class _OffsetsForgotten(Exception):
     """Something is durable, but not known where."""
 
 
@@ -261,7 +261,7 @@ def _check_sizes(topic: str, items: Iterable[_Item]) -> None:
     for key, value, headers in items:
         size = len(key) + len(value or b"")
         if headers:
-            size += sum(len(name) + len(text) + 10 for name, text in headers)
+            size += sum([len(name) + len(text) + 10 for name, text in headers])
         if size > MOST_RECORD_BYTES:
             raise RecordTooLarge(f"a record of {size} bytes for {topic}, which takes {MOST_RECORD_BYTES}")
 

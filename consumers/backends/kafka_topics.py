@@ -161,13 +161,13 @@ async def _broker_rows(kafka: KafkaSettings, admin: AIOKafkaAdminClient) -> list
             made = await _shapes(admin, ["__transaction_state"])
             configured = await _configurations(admin, ConfigResourceType.BROKER, [str(brokers[0])])
     settings = configured.get(str(brokers[0]), {})
+    copies = int(made["__transaction_state"][REPLICATION]) if made else len(brokers)
     rows = []
     for name in _TRANSACTION_LOG:
         value = settings.get(name)
-        if name.endswith("replication.factor") and made:
-            value = None
-        if value is not None:
-            ok = int(value) <= len(brokers)
-            remedy = f"set {name} in the brokers' server.properties to what {len(brokers)} broker(s) can serve"
-            rows.append(Row(_BROKER, name, value, f"at most {len(brokers)}", ok, "" if ok else remedy))
+        if value is None or (made and name.endswith("replication.factor")):
+            continue
+        ok = int(value) <= copies
+        remedy = f"set {name} in the brokers' server.properties to what {len(brokers)} broker(s) can serve"
+        rows.append(Row(_BROKER, name, value, f"at most {copies}", ok, "" if ok else remedy))
     return rows

@@ -295,6 +295,21 @@ async def test_group_offsets_are_committed_for_lag_monitors(
                 await asyncio.sleep(0.05)
 
 
+async def test_a_worker_that_cannot_take_its_partitions_in_is_no_member(
+    kafka: KafkaSettings, members: list[Member]
+) -> None:
+    member = Member(kafka)
+    members.append(member)
+
+    async def failing(partitions: frozenset[int]) -> None:
+        raise ValueError("a mistake")
+
+    with pytest.raises(LogUnavailable, match="a rebalance went wrong"):
+        async with asyncio.timeout(20):
+            await member.group.run(failing, failing)
+    assert not any(member.group.feed(p).assigned for p in ALL)
+
+
 async def test_without_a_broker_the_membership_breaks_in_one_line(members: list[Member]) -> None:
     member = Member(KafkaSettings(bootstrap="127.0.0.1:9"))
     members.append(member)
