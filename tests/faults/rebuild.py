@@ -191,7 +191,7 @@ async def _run(site: Site, users: int, say: Say) -> Report:
     checked = await _check(site, users, seen)
     rebuilt_differences = await _compared(site, say)
     with redis.Redis.from_url(site.other.url) as client:
-        keys = int(client.dbsize())  # type: ignore[arg-type]  # redis-py's stubs mix sync and async
+        keys = int(client.dbsize())
         planted = _plant(client)
     found = {difference.key for difference in await _differences(site)}
     return Report(
@@ -321,8 +321,8 @@ async def _write(site: Site, session: aiohttp.ClientSession, seen: Seen, ending:
             return
         verb = ("POST", "PATCH", "POST", "PUT", "POST", "DELETE")[turn % 6]
         if verb == "POST":
-            body = {"schemas": [USER], "userName": f"writer-{number}-{os.urandom(8).hex()}", "externalId": f"w-{turn}"}
-            status, answer = await _sent(session, "POST", next(origins), body, seen)
+            new = {"schemas": [USER], "userName": f"writer-{number}-{os.urandom(8).hex()}", "externalId": f"w-{turn}"}
+            status, answer = await _sent(session, "POST", next(origins), new, seen)
             if status == 201:
                 mine.append(answer["id"])
                 seen.versions[answer["id"]] = 1
@@ -334,7 +334,7 @@ async def _write(site: Site, session: aiohttp.ClientSession, seen: Seen, ending:
         if not known:
             continue
         resource_id = known[turn % len(known)]
-        body = None
+        body: dict[str, Any] | None = None
         if verb == "PATCH":
             change = {"op": "replace", "path": "title", "value": f"title {turn}"}
             body = {"schemas": [PATCH_OP], "Operations": [change]}
