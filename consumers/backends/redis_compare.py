@@ -1,7 +1,7 @@
 """Two Redis servers compared key by key, type and value: a rebuilt one must equal the live one (INV-9).
 
-Apart are what is no part of the log: fences, attempts, ``recovered``, reservations, a watermark's time and the last marker before it, streams of
-answers, signs of life, unseen marks, and when an outcome expires. Both should be at rest.
+Apart are what is no part of the log: fences, attempts, ``recovered``, reservations, a watermark's time and the last
+marker before it, streams of answers, signs of life, unseen marks, and when an outcome expires. Both should be at rest.
 """
 
 from __future__ import annotations
