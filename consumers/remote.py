@@ -159,6 +159,9 @@ class RemoteCommands:
             self._metrics.replies_unknown.inc()
             return
         hit("gateway.answered")
+        if isinstance(answer, OutcomeUnknown):
+            self._give_up(txn)  # the owner does not know either: it may yet appear
+            return
         waiting = self._waiting[txn]
         if waiting.appended is not None:
             self._metrics.reply_seconds.observe(max(0.0, self._clock() - waiting.appended))
@@ -201,10 +204,12 @@ class RemoteCommands:
         wanted = [(txn, waiting) for txn in txns if (waiting := self._waiting.get(txn)) is not None]
         looks = (self._reader.outcome(waiting.tenant, txn) for txn, waiting in wanted)
         for (txn, _), found in zip(wanted, await asyncio.gather(*looks, return_exceptions=True), strict=True):
-            if isinstance(found, OperatorError) or found is None:
+            if found is None or isinstance(found, OperatorError):
                 continue
             if isinstance(found, BaseException):
-                raise found
+                # One that a later version wrote, say: its caller is told "unknown", nobody else is disturbed.
+                logger.error("an outcome cannot be read", exc_info=found, extra={"action": "poll", "txn": txn})
+                continue
             if txn in self._waiting:
                 self._metrics.replies_late.inc()
                 self._answer(txn, Reply(found))
@@ -273,7 +278,7 @@ class RemoteCommands:
         if self._polling is not None:
             if not self._polling.done():
                 return
-            self._polling.result()
+            self._polling.result()  # raises what would be a defect
         due = [txn for txn, waiting in self._waiting.items() if waiting.polls and waiting.polls[-1] <= now]
         due = due[:POLLED_AT_ONCE]
         for txn in due:

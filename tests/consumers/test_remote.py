@@ -61,12 +61,15 @@ class Outcomes:
     stored: dict[tuple[str, str], Outcome] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     away: bool = False
+    unreadable: set[str] = field(default_factory=set)
 
     async def outcome(self, tenant: str, txn: str) -> Outcome | None:
         """See ``consumers.ports.Reader``."""
         self.asked.append(txn)
         if self.away:
             raise StoreUnavailable("the test says so")
+        if txn in self.unreadable:
+            raise msgspec.ValidationError("the test says so")
         return self.stored.get((tenant, txn))
 
     async def get(self, tenant: str, resource_type: str, resource_id: str) -> ResourceImage | None:
@@ -395,6 +398,28 @@ async def test_a_store_that_cannot_be_asked_answers_nobody_and_stops_nothing(
         stand.outcomes.stored["acme", command.txn] = outcome_of(command)
         stand.now += 1
         assert await waiting
+
+
+async def test_an_outcome_that_cannot_be_read_disturbs_nobody_else(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strange, plain = stand.command(), stand.command()
+    first, second = await stand.submitted(strange, plain)
+    stand.outcomes.unreadable.add(strange.txn)
+    stand.outcomes.stored["acme", plain.txn] = outcome_of(plain)
+    async with sweeping(stand, monkeypatch):
+        stand.now += 0.5
+        assert await second
+        assert not first.done()
+
+
+async def test_an_owner_that_does_not_know_leaves_the_command_pending(stand: Stand) -> None:
+    command = stand.command()
+    (waiting,) = await stand.submitted(command)
+    stand.remote.deliver(command.txn, OutcomeUnknown(command.txn))
+    with pytest.raises(OutcomeUnknown):
+        await waiting
+    assert stand.remote.is_pending("acme", command.txn)
 
 
 async def test_a_caller_who_goes_away_takes_nothing_back(stand: Stand) -> None:
