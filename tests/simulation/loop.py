@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from typing import Any, Final, Protocol
 
 LEAST_JUMP_S: Final = 1e-6
-"""Timers are floats: a jump that is lost in their rounding would be tried for ever."""
+"""Every turn of the loop takes so long: who waits for a moment that lies in the rounding of floats gets there."""
 MOST_JUMPS: Final = 400_000
 """A run that needs more never ends."""
 
@@ -53,8 +53,7 @@ class _Jump(selectors.SelectSelector):
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None:
             raise StuckError("every task waits for another")
-        if timeout > 0:
-            self.loop.jump(timeout)
+        self.loop.jump(timeout)
         return []
 
 
@@ -75,7 +74,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._virtual
 
     def jump(self, seconds: float) -> None:
-        """Let time pass; called when nothing is ready."""
+        """Let time pass: called once a turn."""
         self._jumps += 1
         if self._jumps > MOST_JUMPS:
             raise StuckError(f"the run goes on for ever, at {self._virtual:.0f} s")

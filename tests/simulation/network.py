@@ -14,6 +14,8 @@ from tests.simulation.loop import HOME, VirtualLoop
 EPOCH_S: Final = 1_795_257_600.0
 """When a run begins, in seconds since 1970."""
 
+ROUNDING_S: Final = 1e-5
+
 T = TypeVar("T")
 
 
@@ -36,7 +38,7 @@ class Process:
     @property
     def paused(self) -> bool:
         """Whether it stands still."""
-        return self._loop.time() < self._paused_until
+        return self._loop.time() < self._paused_until - ROUNDING_S
 
     def clock(self) -> float:
         """Return the time as this process believes, in seconds since 1970."""
@@ -44,7 +46,7 @@ class Process:
 
     def start(self, coroutine: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
         """Run a task in this process; it and all that it starts die with the process."""
-        return self._loop.create_task(coroutine, name=f"{self.name}:{name}", context=self._context)
+        return self._context.run(self._loop.create_task, coroutine, name=f"{self.name}:{name}")
 
     def kill(self) -> None:
         """End at once: nothing that its tasks still do reaches anybody."""

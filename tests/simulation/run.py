@@ -39,7 +39,10 @@ def simulate(seed: int) -> Report:
     logging.disable(logging.CRITICAL)
     try:
         with Patched(world):
-            complaints = _until_complete(loop, _run(world))
+            try:
+                complaints = _until_complete(loop, _run(world))
+            except StuckError as error:
+                complaints = [*world.complaints, str(error)]
     finally:
         logging.disable(disabled)
     counts = Counter(world.counts)
@@ -72,8 +75,6 @@ async def _run(world: World) -> list[str]:
             world.complaints.append(f"not everything was decided {DRAIN_LIMIT_S:.0f} s after the last fault")
             return world.complaints
         return world.complaints + await judge(world, callers)
-    except StuckError as error:
-        return [*world.complaints, str(error)]
     finally:
         await world.end()
 
