@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import math
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
+from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -146,7 +147,8 @@ class RedisClient:
 
     async def _round_trip(self, asked: Sequence[_Asked]) -> None:
         connection = await self._connected()
-        packed = connection.pack_commands([command for one in asked for command in one.commands])
+        # By hiredis itself: redis-py's asynchronous connection packs word by word in Python, 3 µs a write.
+        packed = [pack_command(cast("Any", command)) for one in asked for command in one.commands]
         async with asyncio.timeout(self._timeout_s):
             await connection.send_packed_command(packed, check_health=False)
         for one in asked:
