@@ -15,7 +15,6 @@ from typing import Final
 import pytest
 
 from consumers.embedded import MOST_PENDING
-from consumers.metrics import Metrics
 from consumers.settings import SETTINGS, Settings
 from gateway.first_start import DATABASE
 from gateway.listening import KEEP_ALIVE_S, MOST_CONNECTIONS
@@ -53,14 +52,6 @@ def test_every_setting_stands_in_the_table_with_its_variable_and_default() -> No
     for name, (variables, default) in rows.items():
         assert f"`{SETTINGS[name].variable}`" in variables.split(", ")
         assert default == (f"`{SETTINGS[name].default}`" if SETTINGS[name].default != "" else "–")
-
-
-def test_every_metric_stands_in_the_table() -> None:
-    declared = {
-        f"{family.name}_total" if family.type == "counter" else family.name for family in Metrics().registry.collect()
-    }
-
-    assert {row[0].strip("`") for row in tables() if row[0].startswith("`scimgw_")} == declared
 
 
 def test_every_profile_and_switch_of_a_tenant_is_named() -> None:
