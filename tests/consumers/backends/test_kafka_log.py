@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -325,3 +327,39 @@ async def test_opening_where_no_broker_is_says_so_in_one_line(kafka: KafkaSettin
     with pytest.raises(LogUnavailable, match=r"open partition 2: Kafka at 127\.0\.0\.1:9 failed"):
         await log.open()
     await log.close()
+
+
+async def test_CP12_rivals_that_take_the_partition_from_each_other_lose_and_double_nothing(new_log: NewLog) -> None:
+    rivals = [new_log(), new_log()]
+    opened: list[KafkaPartitionLog] = []
+    durable: list[str] = []
+    chance = random.Random(5)
+    for n in range(50):
+        log = rivals[chance.randrange(2)]
+        if log not in opened:
+            await log.open()
+            opened = [log]
+        doomed = chance.random() < 0.15
+        running = asyncio.create_task(log.append(transaction(f"u{n}")))
+        if doomed:
+            await asyncio.sleep(chance.random() * 0.005)
+            running.cancel()
+        try:
+            await running
+            durable.append(f"u{n}")
+        except asyncio.CancelledError:
+            opened = []
+        if chance.random() < 0.1:
+            # The other one takes over in the middle of a transaction of this one.
+            other = rivals[1 - rivals.index(log)]
+            late = asyncio.create_task(log.append(transaction(f"late-{n}"))) if opened else None
+            await other.open()
+            opened = [other]
+            if late is not None:
+                with contextlib.suppress(OwnershipLost):
+                    await late
+                    durable.append(f"late-{n}")
+    await rivals[0].open()
+    keys = [record.key.rpartition("/")[2] for record in await state(rivals[0])]
+    assert len(set(keys)) == len(keys)
+    assert [key for key in keys if key in set(durable)] == durable
