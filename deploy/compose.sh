@@ -83,7 +83,7 @@ token() { # compose tells of the container it makes for this: that is of interes
     fi
 }
 
-case ${1:-} in
+case "$*" in
     up) up ;;
     token) token ;;
     "") echo "usage: sh deploy/compose.sh up|down [-v]|token|COMPOSE-COMMAND..." >&2; exit 2 ;;
