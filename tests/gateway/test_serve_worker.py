@@ -18,6 +18,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from prometheus_client.parser import text_string_to_metric_families
 
+from consumers.topics import Topics, wanted
 from schemas.partitions import partition_of
 from tests.distributed import PARTITIONS, Distributed, Program
 from tests.gateway.test_serve_gateway import ended, eventually, missing
@@ -25,7 +26,7 @@ from tests.served import Scim, op, refused, user
 from tests.services.kafka import Broker
 from tests.services.redis import RedisServer
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.timeout(300)]
 
 LONG_S: Final = 60.0
 """A session that does not end while a test waits."""
@@ -210,18 +211,20 @@ def test_CP9_topics_with_other_settings_are_refused(
 ) -> None:
     service = Distributed(tmp_path, kafka_bootstrap, redis_url, topic_prefix)
     service.command("topics", "create")
-    asyncio.run(_altered(kafka_bootstrap, f"{topic_prefix}.{topic}", setting, wrong))
+    asyncio.run(_altered(kafka_bootstrap, topic_prefix, f"{topic_prefix}.{topic}", setting, wrong))
     line = refusal(service.workers[0])
     for part in (f"{topic_prefix}.{topic}", setting, wrong, "kafka-configs.sh --alter"):
         assert part in line, line
 
 
-async def _altered(bootstrap: str, topic: str, setting: str, value: str) -> None:
-    """Give the topic this setting; all others are the broker's defaults then."""
+async def _altered(bootstrap: str, prefix: str, topic: str, setting: str, value: str) -> None:
+    """Give a topic that is as it should be another value of one setting."""
+    right = wanted(Topics(prefix), partitions=PARTITIONS, replication=1, retention_days=14)[topic]
+    values = {name: want.value for name, want in right.items() if "." in name} | {setting: value}
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
-        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {setting: value})])
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, values)])
     finally:
         await admin.close()
 
