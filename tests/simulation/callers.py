@@ -32,6 +32,8 @@ class Sent(msgspec.Struct):
     intent: Intent
     at: float
     """When it was sent first, by virtual time."""
+    budget_ms: int = 0
+    """0: any."""
     lives: int = 0
     """How often its Idempotency-Key was forgotten since: what came then was another request."""
 
@@ -76,7 +78,7 @@ class Callers:
         number, invoked = self._number, world.loop.time()
         if intent.key is not None and invoked - sent.at > KEY_LIFE_S:
             sent.at, sent.lives = invoked, sent.lives + 1
-        budget = random.choice(BUDGETS_MS)
+        budget = sent.budget_ms or random.choice(BUDGETS_MS)
         asked = gateway.process.start(gateway.answer(sent.tenant, intent, budget, random), "request")
         answer = await patiently(gateway, asked, PATIENCE_S)
         returned = world.loop.time()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
@@ -74,14 +74,18 @@ class Gateway:
         process.start(replies.live(), "sign of life")
         process.start(self.commands.sweep(), "sweep")
 
-    async def answer(self, tenant: str, intent: Intent, budget_ms: int, random: Random) -> Answer:
-        """Answer one request."""
+    def answer(self, tenant: str, intent: Intent, budget_ms: int, random: Random) -> Coroutine[Any, Any, Answer]:
+        """Take a request in, now; return what answers it."""
+        is_write = intent.verb not in {"read", "find"}
+        return self._answer(tenant, intent, self._command(tenant, intent, budget_ms, random) if is_write else None)
+
+    async def _answer(self, tenant: str, intent: Intent, command: ChangeCommand | None) -> Answer:
         try:
+            if command is not None:
+                return await self._write(tenant, intent, command)
             if intent.verb == "read":
                 return await self._read(tenant, intent.resource or "")
-            if intent.verb == "find":
-                return await self._find(tenant, intent.name or "")
-            return await self._write(tenant, intent, budget_ms, random)
+            return await self._find(tenant, intent.name or "")
         except OperatorError:
             return Answer(503, intent.resource)
 
@@ -95,8 +99,7 @@ class Gateway:
         images = await self.reader.find(tenant, "User", ("userName", fold(name)))
         return Answer(200, body={"Resources": [shown(image) for image in images]})
 
-    async def _write(self, tenant: str, intent: Intent, budget_ms: int, random: Random) -> Answer:
-        command = self._command(tenant, intent, budget_ms, random)
+    async def _write(self, tenant: str, intent: Intent, command: ChangeCommand) -> Answer:
         try:
             reply = await self.commands.submit(command)
         except SubmissionError as error:
@@ -170,9 +173,6 @@ def shown(image: ResourceImage) -> dict[str, Any]:
     """Return the resource as a caller sees it."""
     doc: dict[str, Any] = msgspec.json.decode(image.doc)
     return {**doc, "meta": {"version": etag(image.version)}}
-
-
-Choose = Callable[[], Gateway]
 
 
 async def patiently(gateway: Gateway, asked: asyncio.Task[Answer], patience_s: float) -> Answer | None:

@@ -173,7 +173,7 @@ class FakeFeed:
 
     async def _fetch(self, wait_s: float) -> None:
         self._fetched = await self._call()
-        if self._fetched or not wait_s:
+        if self._fetched or not wait_s or self._log.end > self._position:
             return
         arrived: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._log.waiting.append(arrived)

@@ -53,7 +53,7 @@ async def _probe(world: World, callers: Callers) -> None:
     for tenant in TENANTS:
         for name in bodies_of.names(NAMES):
             intent = Intent("create", body=bodies_of.user(world.random, name))
-            operation = await callers.send(Sent(tenant, intent, world.loop.time()))
+            operation = await callers.send(Sent(tenant, intent, world.loop.time(), max(BUDGETS_MS)))
             if operation is None or operation.status not in {201, 409}:
                 status = None if operation is None else operation.status
                 world.complaints.append(f"CP-20: a calm system answers {status} to who asks for a name")

@@ -1,0 +1,258 @@
+"""Each rule removed once: the line that keeps it patched out, and the seed that shows it.
+
+A patch replaces source text of one function, which must be there exactly once, by other text; the function keeps its
+identity, only its code is swapped. ``twin``: the production line is in a Lua script, which the fake Redis does not run;
+what is patched out is the line of ``tests/simulation`` that the contract suite holds to the same promise.
+"""
+
+from __future__ import annotations
+import __future__
+
+import inspect
+import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import CodeType, FunctionType
+from typing import Any, Final
+
+import msgspec
+
+from consumers import apply, owner, remote, takeover
+from schemas import batches, decide, replays, transactions
+from tests.simulation import broker, redis_ports, redis_scripts
+
+
+class Planted(msgspec.Struct, frozen=True, kw_only=True):
+    """One rule and what takes it away."""
+
+    rule: str
+    what: str
+    """What goes wrong, in a few words."""
+    function: Callable[..., Any]
+    line: str
+    instead: str
+    seed: int
+    """Of a run that shows it."""
+    twin: bool = False
+
+
+PLANTED: Final = (
+    Planted(
+        rule="CP-3",
+        what="the next transaction begins although the last is not in Redis",
+        function=owner.PartitionOwner._persist_up_to,
+        line="raise OwnershipLost(str(error)) from error",
+        instead="return",
+        seed=0,
+    ),
+    Planted(
+        rule="CP-4",
+        what="run_id alone is the boot",
+        function=redis_scripts.Scripts.same_boot,
+        line="if boot != self.redis.boot:",
+        instead="if boot.split()[0] != self.redis.boot.split()[0]:",
+        seed=0,
+        twin=True,
+    ),
+    Planted(
+        rule="CP-5",
+        what="scripts run without the fence",
+        function=redis_scripts.Scripts.fenced,
+        line='if self.redis.get(("fence", partition)) != fence:',
+        instead="if False:",
+        seed=0,
+        twin=True,
+    ),
+    Planted(
+        rule="CP-6",
+        what="the position record forgets refusals and no-ops",
+        function=transactions.transaction_of,
+        line="place = PositionRecord(offset=position, answered=left)",
+        instead="place = PositionRecord(offset=position)",
+        seed=0,
+    ),
+    Planted(
+        rule="CP-7",
+        what="numbers are not in the log",
+        function=transactions.transaction_of,
+        line="state += [StateRecord(number_key(tenant), encode_record(SeqRecord(seq=n))) for tenant, n in batch.numbers.items()]",
+        instead="pass",
+        seed=0,
+    ),
+    Planted(
+        rule="CP-8",
+        what="a create on an id that existed is carried out",
+        function=decide._create,
+        line="if view.resource is not None or view.gone:",
+        instead="if False:",
+        seed=0,
+    ),
+    Planted(
+        rule="CP-9",
+        what="compaction takes records whose outcomes still live",
+        function=broker.Broker._compact,
+        line="self.settings.compaction_lag_ms",
+        instead="0",
+        seed=0,
+        twin=True,
+    ),
+    Planted(
+        rule="CP-11",
+        what="a take-over goes on without its fence",
+        function=redis_ports.FakePartitionStore._owned,
+        line="self._scripts.fenced(self._partition, fence)",
+        instead="recovered and self._scripts.fenced(self._partition, fence)",
+        seed=0,
+        twin=True,
+    ),
+    Planted(
+        rule="CP-13",
+        what="an old watermark is good enough",
+        function=takeover._usable,
+        line="if now - mark.time > OLDEST_MARK_MS or mark.offset < ends.start:",
+        instead="if False:",
+        seed=0,
+    ),
+    Planted(
+        rule="CP-14",
+        what="a replay restores no outcomes",
+        function=replays.fold,
+        line="outcomes.append((address.tenant, outcome))",
+        instead="pass",
+        seed=0,
+    ),
+    Planted(
+        rule="CP-15",
+        what="one recovered partition counts for the shard",
+        function=redis_scripts.Scripts.is_whole,
+        line="partitions >= self._partitions",
+        instead="len(partitions) > 0",
+        seed=0,
+        twin=True,
+    ),
+    Planted(
+        rule="CP-17",
+        what="a command already answered is decided again",
+        function=batches._step,
+        line="answer = replay(command, view)",
+        instead="answer = None",
+        seed=0,
+    ),
+    Planted(
+        rule="CP-17 (chaining)",
+        what="a command does not see what those before it leave",
+        function=batches.plan,
+        line="_chained(view, changed.get(address))",
+        instead="view",
+        seed=0,
+    ),
+    Planted(
+        rule="CP-18",
+        what="commands are decided after their budget",
+        function=batches._step,
+        line="if command.budget and now >= command.accepted_at + command.budget - margin:",
+        instead="if False:",
+        seed=0,
+    ),
+    Planted(
+        rule="CP-18 (append time)",
+        what="the budget ends by the gateway's clock alone",
+        function=owner._decoded,
+        line="if command.budget and ahead > 0:",
+        instead="if False:",
+        seed=0,
+    ),
+    Planted(
+        rule="CP-19",
+        what="a refusal at reserve leaves later decisions standing",
+        function=batches.plan,
+        line="if address in awaiting or key in keys",
+        instead="if key in keys",
+        seed=0,
+    ),
+    Planted(
+        rule="CP-20",
+        what="a reservation answers 409",
+        function=apply.ApplyLoop._reserve,
+        line="return result[:i] if i else [batches.Expired()]",
+        instead='result[i] = refusal(Uniqueness("in use"))',
+        seed=0,
+    ),
+    Planted(
+        rule="CP-20 (stale)",
+        what="a reservation outlives the owner that made it",
+        function=redis_scripts.Scripts._stale,
+        line='return fence.startswith("active:") and fence != token',
+        instead="return False",
+        seed=0,
+        twin=True,
+    ),
+    Planted(
+        rule="CP-24",
+        what="the watermark moves with the first script of a commit",
+        function=redis_ports.FakePartitionStore.commit,
+        line="last = None if outcomes else Rest(",
+        instead="last = Rest(",
+        seed=0,
+        twin=True,
+    ),
+    Planted(
+        rule="CP-25",
+        what="an expired command leaves an outcome",
+        function=batches._step,
+        line="return Expired()",
+        instead='return Refusal(status=503, detail="too late")',
+        seed=0,
+    ),
+    Planted(
+        rule="CP-26",
+        what="a command that kills its worker is tried for ever",
+        function=owner.PartitionOwner._batch,
+        line=">= MOST_ATTEMPTS",
+        instead=">= 10**9",
+        seed=0,
+    ),
+    Planted(
+        rule="CP-27",
+        what="a gateway waits longer than the budget",
+        function=remote.RemoteCommands.expire,
+        line="if waiting.deadline <= now",
+        instead="if False",
+        seed=0,
+    ),
+    Planted(
+        rule="CP-30",
+        what="an answer that nobody saw is not given again",
+        function=apply.ApplyLoop._reserve,
+        line="if first is not None:",
+        instead="if False:",
+        seed=0,
+    ),
+)
+
+
+@contextmanager
+def planted(bug: Planted) -> Iterator[None]:
+    """Take a rule away for a while."""
+    function = bug.function
+    assert isinstance(function, FunctionType)
+    kept, function.__code__ = function.__code__, _without(function, bug)
+    try:
+        yield
+    finally:
+        function.__code__ = kept
+
+
+def _without(function: FunctionType, bug: Planted) -> CodeType:
+    """Return the function's code with the line replaced, which must stand there exactly once."""
+    source = textwrap.dedent(inspect.getsource(function))
+    assert source.count(bug.line) == 1, (
+        f"{bug.rule}: the line to remove stands {source.count(bug.line)} times in the source"
+    )
+    changed = source.replace(bug.line, bug.instead)
+    flags = __future__.annotations.compiler_flag
+    module = compile(changed, function.__code__.co_filename, "exec", flags=flags, dont_inherit=True)
+    name = function.__name__
+    code = next(one for one in module.co_consts if isinstance(one, CodeType) and one.co_name == name)
+    assert code.co_freevars == function.__code__.co_freevars
+    return code
