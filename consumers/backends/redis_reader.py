@@ -65,8 +65,8 @@ class RedisReader:
         self._connections = -1
         """The connection for which ``_scripts`` and ``_missing`` were found out."""
         self._missing: str | None = "Redis was not asked yet"
-        self._checking = asyncio.Lock()
-        self._checked = -AGAIN_S
+        self._checking: asyncio.Task[OperatorError | None] | None = None
+        self._checked_at = -AGAIN_S
 
     # -- What may be read ---------------------------------------------------------------------------------------------
 
@@ -89,14 +89,22 @@ class RedisReader:
             await asyncio.sleep(CHECK_S)
 
     async def check(self) -> None:
-        """Look at boot and ``recovered`` now. Raises StoreUnavailable when Redis cannot be asked."""
-        async with self._checking:
-            self._checked = asyncio.get_running_loop().time()
-            try:
-                await self._check()
-            except OperatorError as error:
-                self._missing = str(error)
-                raise
+        """Look at boot and ``recovered`` now, together with whoever else asks. Raises StoreUnavailable if it cannot."""
+        if self._checking is None or self._checking.done():
+            self._checking = asyncio.create_task(self._checked(), name="redis-check")
+        error = await asyncio.shield(self._checking)
+        if error is not None:
+            raise error
+
+    async def _checked(self) -> OperatorError | None:
+        try:
+            await self._check()
+        except OperatorError as error:
+            self._missing = str(error)
+            return error
+        finally:
+            self._checked_at = asyncio.get_running_loop().time()
+        return None
 
     async def _check(self) -> None:
         answers = await self._client.calls(
@@ -160,6 +168,9 @@ class RedisReader:
 
     async def close(self) -> None:
         """Wait for the reads under way."""
+        if self._checking is not None:
+            self._checking.cancel()
+            await asyncio.wait([self._checking])
         while self._asking or self._waiting:
             await asyncio.gather(*self._asking, return_exceptions=True)
             await asyncio.sleep(0)
@@ -206,9 +217,11 @@ class RedisReader:
                 one.answer.set_result(answer)
 
     async def _answers(self, shard: int, questions: Sequence[Question]) -> list[Any]:
-        loop = asyncio.get_running_loop()
         unsure = self._scripts is None or self._connections != self._client.connections
-        if unsure or (self._missing is not None and loop.time() - self._checked >= AGAIN_S):
+        if unsure or self._missing is not None:
+            # While Redis is away its readers are refused at once, not after a time limit each.
+            if self._missing is not None and asyncio.get_running_loop().time() - self._checked_at < AGAIN_S:
+                raise NotRecovered(f"the store cannot be read yet ({self._missing}); try again soon")
             await self.check()
         if self._scripts is None or self._missing is not None:
             raise NotRecovered(f"the store is being recovered ({self._missing}); try again soon")

@@ -284,6 +284,23 @@ class TestReader:
         with pytest.raises(NotRecovered):
             await one.lives("x")
 
+    async def test_readers_are_refused_together_while_redis_is_frozen(self, server: RedisServer, one: One) -> None:
+        """One time limit for all of them, not one after the other."""
+        assert not await one.lives("x")
+        server.pause()
+        began = asyncio.get_running_loop().time()
+        answers = await asyncio.gather(*(one.lives("x") for _ in range(5)), return_exceptions=True)
+        for _ in range(20):
+            answers += await asyncio.gather(one.lives("x"), one.lives("y"), return_exceptions=True)
+            await asyncio.sleep(0.001)
+        assert {isinstance(answer, StoreUnavailable) for answer in answers} == {True}
+        assert asyncio.get_running_loop().time() - began < 10
+        server.resume()
+        async with asyncio.timeout(10):
+            while one.reader.missing() is not None:
+                await asyncio.gather(one.lives("x"), return_exceptions=True)
+                await asyncio.sleep(0.02)
+
 
 class TestShards:
     async def test_CP1_shards_are_apart(self, redis_url: str) -> None:
