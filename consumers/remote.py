@@ -96,7 +96,7 @@ class RemoteCommands:
         self._hanging: list[dict[asyncio.Task[None], _Waiting]] = [{} for _ in range(partitions)]
         """The same by partition, the oldest first."""
         self._polling: asyncio.Task[None] | None = None
-        metrics.in_flight.set_function(self.__len__)
+        metrics.in_flight.set_function(self._waiting.__len__)
 
     async def submit(self, command: ChangeCommand) -> Reply:
         """See ``consumers.ports.Submitter.submit``; raises TooLarge for a command that the topic would not take."""
