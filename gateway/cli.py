@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import logging
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import gateway
 from consumers.errors import OperatorError
+
+
+_SILENT: Final = logging.NullHandler()
 
 
 class _Parser(argparse.ArgumentParser):
@@ -23,6 +27,8 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns 0 done, 1 failed, 2 wrong usage or settings, 130 interrupted."""
+    # Without a handler of its own Python would print the client's warnings beside our one line.
+    logging.getLogger("aiokafka").addHandler(_SILENT)
     try:
         parsed = _parser().parse_args(arguments)
         module, _, function = parsed.run.partition(":")
