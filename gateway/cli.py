@@ -13,7 +13,6 @@ from typing import Any, Final, NoReturn
 import gateway
 from consumers.errors import OperatorError
 
-
 _SILENT: Final = logging.NullHandler()
 
 
