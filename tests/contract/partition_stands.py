@@ -12,6 +12,7 @@ from consumers.backends.redis_store import RedisPartitionStore
 from consumers.partition_ports import PartitionStore, ReplySource
 from consumers.ports import Reader
 from consumers.settings import RedisSettings
+from tests.simulation.stand import SimulatedPartitionStand
 
 PARTITIONS: Final = 2
 """Of the one shard of a stand."""
@@ -69,6 +70,7 @@ class RedisPartitionStand:
 
 PARTITION_STORES: Final[dict[str, tuple[str | None, Callable[[str], PartitionStand]]]] = {
     "redis": ("redis_url", RedisPartitionStand),
+    "simulated": (None, SimulatedPartitionStand),
     "valkey": ("valkey_url", RedisPartitionStand),
 }
 """By name: the fixture of the URL that the stand is made with, None for no server and "" as the URL."""

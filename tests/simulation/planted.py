@@ -19,7 +19,7 @@ import msgspec
 
 from consumers import apply, owner, remote, takeover
 from schemas import batches, decide, replays, transactions
-from tests.simulation import broker, redis_ports, redis_scripts
+from tests.simulation import broker, redis_ports, redis_scripts, redis_server
 
 
 class Planted(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +36,9 @@ class Planted(msgspec.Struct, frozen=True, kw_only=True):
     twin: bool = False
 
 
+_BOOT: Final = redis_server.RedisServer.boot.fget
+assert _BOOT is not None  # a property's
+
 PLANTED: Final = (
     Planted(
         rule="CP-3",
@@ -48,9 +51,9 @@ PLANTED: Final = (
     Planted(
         rule="CP-4",
         what="run_id alone is the boot",
-        function=redis_scripts.Scripts.same_boot,
-        line="if boot != self.redis.boot:",
-        instead="if boot.split()[0] != self.redis.boot.split()[0]:",
+        function=_BOOT,
+        line='return f"{self.run_id} {self.replid}"',
+        instead="return self.run_id",
         seed=0,
         twin=True,
     ),
@@ -190,9 +193,9 @@ PLANTED: Final = (
     Planted(
         rule="CP-24",
         what="the watermark moves with the first script of a commit",
-        function=redis_ports.FakePartitionStore.commit,
-        line="last = None if outcomes else Rest(",
-        instead="last = Rest(",
+        function=redis_ports.FakePartitionStore._commit,
+        line="self._scripts.commit(self._partition, changes, outcomes, last)",
+        instead="self._scripts.commit(self._partition, changes, outcomes, rest)",
         seed=0,
         twin=True,
     ),

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, TypeVar
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 MOST_COMMANDS = 3
 """Commands of one commit script: 100 in production, so few here that batches take several."""
+MOST_FOUND = 1000
 _uniques = count()
 
 
@@ -189,25 +191,37 @@ class FakePartitionStore:
         return await self._owned(lambda: self._scripts.reserve(self._partition, fence, claims))
 
     async def commit(self, batch: Batch) -> None:
-        """See ``Store.commit``: one script for a few commands, the watermark moves with the last."""
+        """See ``Store.commit``: looked at as a whole, one script for a few commands, the watermark moves with the last."""
         count = Counter(change.tenant for change in batch.changes)
         before, changes = self._mark, {(change.tenant, change.txn): change for change in batch.changes}
         outcomes = list(batch.outcomes)
-        while True:
+        rest = Rest(batch.numbers, count, batch.forgotten, batch.mark)
+        last: Rest | None = None
+        checked = False
+        while last is None:
             part, outcomes = outcomes[:MOST_COMMANDS], outcomes[MOST_COMMANDS:]
             own = [changes[tenant, o.txn] for tenant, o in part if (tenant, o.txn) in changes]
-            last = None if outcomes else Rest(batch.numbers, count, batch.forgotten, batch.mark)
+            last = None if outcomes else rest
+            await self._owned(partial(self._commit, before, None if checked else batch, rest, own, part, last))
+            checked = True
+        self._mark = batch.mark
+        for change in batch.changes:
+            self._granted.pop((change.tenant, change.resource_id), None)
 
-            def commit() -> None:
-                self._unmoved(before)
-                self._scripts.commit(self._partition, own, part, last)  # noqa: B023 - runs before the next turn
-
-            await self._owned(commit)
-            if last is not None:
-                self._mark = batch.mark
-                for change in batch.changes:
-                    self._granted.pop((change.tenant, change.resource_id), None)
-                return
+    def _commit(
+        self,
+        before: Watermark | None,
+        whole: Batch | None,
+        rest: Rest,
+        changes: Sequence[StoredChange],
+        outcomes: Sequence[tuple[str, Outcome]],
+        last: Rest | None,
+    ) -> None:
+        if rest.mark is not None:
+            self._unmoved(before)
+        if whole is not None:
+            self._scripts.validate(self._partition, whole.changes, rest)
+        self._scripts.commit(self._partition, changes, outcomes, last)
 
     def _unmoved(self, before: Watermark | None) -> None:
         """Refuse unless the watermark is what this owner wrote last (CP-24)."""
@@ -258,7 +272,8 @@ class FakeReader:
             holders = self._world.redis.get(("uq", tenant, *name), frozenset())
             holders |= self._world.redis.get(("ix", tenant, resource_type, *name), frozenset())
             images = (self._image(("r", tenant, resource_type, one)) for one in sorted(holders))
-            return tuple(sorted((image for image in images if image is not None), key=lambda image: image.created))
+            found = sorted((image for image in images if image is not None), key=lambda image: image.created)
+            return tuple(found[:MOST_FOUND])
 
         return await self._read(find)
 

@@ -110,7 +110,7 @@ class Scripts:
                 self.redis.put(("uq", change.tenant, *name), holders | {change.resource_id})
                 self._let_go(change, name)
         for gone in tombstones:
-            self.redis.drop(("r", gone.tenant, gone.resource_type, gone.resource_id))
+            self._forget(gone)
         self._answered(outcomes)
         for tenant, number in numbers.items():
             self.redis.put(("seq", partition, tenant), max(number, self.redis.get(("seq", partition, tenant), 0)))
@@ -206,26 +206,23 @@ class Scripts:
         alive = self.redis.get(("alive", outcome.gateway), 0) > self.redis.now()
         return outcome if marked or not alive else None
 
-    def commit(
-        self,
-        partition: int,
-        changes: Sequence[StoredChange],
-        outcomes: Sequence[tuple[str, Outcome]],
-        last: Rest | None,
-    ) -> None:
-        """Make a part of a batch visible; everything is validated before the first write (CP-24)."""
+    def validate(self, partition: int, changes: Sequence[StoredChange], last: Rest | None) -> None:
+        """Look at everything before the first write, because Redis does not roll back (CP-24)."""
         if last is not None:
             for tenant, number in last.numbers.items():
                 if self.redis.get(("seq", partition, tenant), 0) + last.counts.get(tenant, 0) != number:
                     raise StoreConflict("a number is not the next one")
-        versions: dict[tuple[str, ...], int] = {}
+        states: dict[tuple[str, ...], tuple[int, bool]] = {}
         names: dict[tuple[str, ...], frozenset[str]] = {}
         for change in changes:
             kept: Kept | None = self.redis.get(_place(change))
-            stored = versions.get(_place(change), 0 if kept is None else kept.version)
-            if stored != change.expected:
-                raise StoreConflict(f"version {stored} is stored, {change.expected} was expected")
-            versions[_place(change)] = change.version
+            before = (0, False) if kept is None else (kept.version, kept.live)
+            version, live = states.get(_place(change), before)
+            if version != change.expected or change.version != change.expected + 1:
+                raise StoreConflict(f"version {version} is stored, {change.expected} was expected")
+            if version > 0 and not live:
+                raise StoreConflict("the resource is deleted already")
+            states[_place(change)] = change.version, not change.deleted
             for name in change.releases:
                 key = ("uq", change.tenant, *name)
                 names[key] = names.get(key, self.redis.get(key, frozenset())) - {change.resource_id}
@@ -235,6 +232,15 @@ class Scripts:
                 if holders - {change.resource_id}:
                     raise StoreConflict(f"{name[0]} is held by another")
                 names[key] = holders | {change.resource_id}
+
+    def commit(
+        self,
+        partition: int,
+        changes: Sequence[StoredChange],
+        outcomes: Sequence[tuple[str, Outcome]],
+        last: Rest | None,
+    ) -> None:
+        """Make a part of a batch visible."""
         for change in changes:
             self._store(change)
             for name in change.releases:
@@ -281,6 +287,23 @@ class Scripts:
         else:
             self.redis.drop(key)
 
+    def _forget(self, gone: Address) -> None:
+        """Forget a place; where the log kept only the tombstone, names and entries go with it."""
+        key = ("r", gone.tenant, gone.resource_type, gone.resource_id)
+        kept: Kept | None = self.redis.get(key)
+        if kept is not None and kept.live:
+            for kind in ("uq", "ix"):
+                for entry, members in self.redis.items(kind):
+                    if entry[1] == gone.tenant and gone.resource_id in members:
+                        self._without(entry, members, gone.resource_id)
+        self.redis.drop(key)
+
+    def _without(self, key: tuple[str, ...], members: frozenset[str], resource_id: str) -> None:
+        if members - {resource_id}:
+            self.redis.put(key, members - {resource_id})
+        else:
+            self.redis.drop(key)
+
     def _let_go(self, change: StoredChange, name: Name) -> None:
         reserved = self.redis.get(("res", change.tenant, *name))
         if reserved is not None and reserved[0] == change.resource_id:
@@ -288,11 +311,7 @@ class Scripts:
 
     def _release(self, change: StoredChange, name: Name) -> None:
         key = ("uq", change.tenant, *name)
-        holders = self.redis.get(key, frozenset()) - {change.resource_id}
-        if holders:
-            self.redis.put(key, holders)
-        else:
-            self.redis.drop(key)
+        self._without(key, self.redis.get(key, frozenset()), change.resource_id)
 
     def _answered(self, outcomes: Sequence[tuple[str, Outcome]]) -> None:
         for tenant, outcome in outcomes:

@@ -40,12 +40,12 @@ _METRICS: Final = Metrics()
 class World:
     """Everything there is in a run."""
 
-    def __init__(self, seed: int, loop: VirtualLoop) -> None:
+    def __init__(self, seed: int, loop: VirtualLoop, partitions: int | None = None) -> None:
         self.seed = seed
         self.loop = loop
         self.random = Random(seed)
         self.counts: Counter[str] = Counter()
-        self.partitions = self.random.choice((1, 2, 2, 3))
+        self.partitions = partitions or self.random.choice((1, 2, 2, 3))
         self.shard = range(self.partitions)
         self.metrics = _METRICS
         self.broker = Broker(loop, self.random, self.partitions, self.counts)
