@@ -298,7 +298,7 @@ def created(port: int, token: str) -> str:
 
 @pytest.mark.services
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_make_up_gives_two_gateways_on_one_log_that_outlive_a_worker(stack: Stack) -> None:
     said = stack.run("make", "up", timeout=300)
     token = stack.compose("token").strip()
