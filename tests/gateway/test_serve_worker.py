@@ -43,13 +43,13 @@ def value(program: Program, name: str, **labels: str) -> float:
 
 
 def owned(worker: Program) -> int:
-    """Return how many partitions the worker has taken over, of those it owns."""
-    return int(value(worker, "scimgw_partitions"))
+    """Return how many partitions the worker owns; 0 while it does not answer yet."""
+    return int(value(worker, "scimgw_partitions")) if worker.probe("livez")[0] == 200 else 0
 
 
 def take_overs(worker: Program) -> int:
-    """Return how often the worker took a partition over."""
-    return int(value(worker, "scimgw_take_over_seconds_count"))
+    """Return how often the worker took a partition over; 0 while it does not answer yet."""
+    return int(value(worker, "scimgw_take_over_seconds_count")) if worker.probe("livez")[0] == 200 else 0
 
 
 def unnamed(service: Distributed, name: str) -> Program:
