@@ -34,7 +34,7 @@ LAST_POLL_S: Final = 0.3
 POLLED_AT_ONCE: Final = 256
 STUCK_S: Final = 3.0
 """While an append to a partition hangs for longer, others to it are refused as busy: a broker that is away would have
-each caller wait for its whole budget. The one that hangs tells when it is back."""
+each caller wait for its whole budget. The one that hangs tells when it is back. For the store the same."""
 OVERDUE_S: Final = 60.0
 """For how long a command whose caller was told "unknown" counts as pending, if no answer comes."""
 
@@ -75,8 +75,10 @@ class RemoteCommands:
         partitions: int,
         most_pending: int = MOST_PENDING,
         most_bytes: int = MOST_PENDING_BYTES,
+        store_away_s: Callable[[], float] = lambda: 0.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        """``store_away_s``: for how many seconds the store has not been there, or not recovered; 0 while it is."""
         self._log = log
         self._reader = reader
         self._metrics = metrics
@@ -85,6 +87,7 @@ class RemoteCommands:
         self._partitions = partitions
         self._most_pending = most_pending
         self._most_bytes = most_bytes
+        self._store_away_s = store_away_s
         self._clock = clock
         self._waiting: dict[str, _Waiting] = {}
         self._overdue: dict[str, tuple[str, float]] = {}
@@ -108,7 +111,8 @@ class RemoteCommands:
             raise Busy(command.txn)
         tenant, resource_id = command.tenant, command.resource_id
         partition = partition_of(tenant, resource_id, shards=self._shards, partitions=self._partitions)
-        if self._is_stuck(partition):
+        # Nobody should wait for a whole budget to hear what is known already.
+        if self._is_stuck(partition) or self._store_away_s() > STUCK_S:
             self._metrics.shed.inc()
             raise Busy(command.txn)
         deadline = (command.accepted_at + command.budget) / 1000

@@ -90,7 +90,15 @@ async def _open(
     stack.push_async_callback(log.close)
     replies = RedisReplies(client, settings.redis, gateway=gateway)
     stack.push_async_callback(_fell_silent, replies)
-    commands = RemoteCommands(log, reader, metrics, replies.mark_unseen, shards=shards, partitions=partitions)
+    commands = RemoteCommands(
+        log,
+        reader,
+        metrics,
+        replies.mark_unseen,
+        shards=shards,
+        partitions=partitions,
+        store_away_s=reader.away_s,
+    )
     stack.push_async_callback(commands.close)
     passwords = PasswordHasher()
     stack.callback(passwords.close)

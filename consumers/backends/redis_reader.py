@@ -65,6 +65,7 @@ class RedisReader:
         self._connections = -1
         """The connection for which ``_scripts`` and ``_missing`` were found out."""
         self._missing: str | None = "Redis was not asked yet"
+        self._away_since: float | None = None
         self._checking: asyncio.Task[OperatorError | None] | None = None
         self._checked_at = -AGAIN_S
 
@@ -74,6 +75,10 @@ class RedisReader:
     def recovered(self) -> bool:
         """Whether all partitions of all shards were recovered for the boot of Redis when it was last looked at."""
         return self._missing is None
+
+    def away_s(self) -> float:
+        """Return for how many seconds a check has found something missing; 0 while nothing is."""
+        return 0.0 if self._away_since is None else asyncio.get_running_loop().time() - self._away_since
 
     def missing(self) -> str | None:
         """Return what is missing, for whoever asks why the gateway is not ready; None for nothing."""
@@ -104,6 +109,10 @@ class RedisReader:
             return error
         finally:
             self._checked_at = asyncio.get_running_loop().time()
+            if self._missing is None:
+                self._away_since = None
+            elif self._away_since is None:
+                self._away_since = self._checked_at
         return None
 
     async def _check(self) -> None:

@@ -95,6 +95,7 @@ class Stand:
     metrics: Metrics = field(default_factory=Metrics)
     unseen: list[tuple[str, str]] = field(default_factory=list)
     limits: dict[str, int] = field(default_factory=dict)
+    store_away_s: float = 0.0
 
     def __post_init__(self) -> None:
         self.remote = RemoteCommands(
@@ -104,6 +105,7 @@ class Stand:
             lambda tenant, unseen: self.unseen.append((tenant, unseen)),
             shards=SHARDS,
             partitions=PARTITIONS,
+            store_away_s=lambda: self.store_away_s,
             clock=lambda: self.now,
             **self.limits,
         )
@@ -282,6 +284,22 @@ async def test_a_partition_that_takes_nothing_refuses_what_comes_later_until_it_
     assert len(stand.log.appended) == 4
     assert not waiting.done()
     assert not second.done()
+
+
+async def test_while_the_store_is_away_writes_are_refused_at_once_and_a_short_absence_is_waited_for(
+    stand: Stand,
+) -> None:
+    stand.store_away_s = remote.STUCK_S
+    (waiting,) = await stand.submitted(stand.command())
+    stand.store_away_s = remote.STUCK_S + 0.1
+    with pytest.raises(Busy):
+        await stand.remote.submit(stand.command())
+    assert len(stand.log.appended) == 1
+    assert not waiting.done()
+    stand.store_away_s = 0.0
+    await stand.submitted(stand.command())
+    assert len(stand.log.appended) == 2
+    await stand.remote.close()
 
 
 async def test_CP10_a_command_that_the_topic_would_not_take_is_refused_before_it_is_sent(stand: Stand) -> None:
