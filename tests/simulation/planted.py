@@ -36,8 +36,7 @@ class Planted(msgspec.Struct, frozen=True, kw_only=True):
     twin: bool = False
 
 
-_BOOT: Final = redis_server.RedisServer.boot.fget
-assert _BOOT is not None  # a property's
+_BOOT: Final = vars(redis_server.RedisServer)["boot"].fget
 
 PLANTED: Final = (
     Planted(
