@@ -181,7 +181,10 @@ class PartitionOwner:
         self._metrics.outcomes_held(self._partition, self._held.count(self._now()))
         with contextlib.suppress(OperatorError):
             _, end = await self._feed.bounds()
-            self._metrics.lag(self._partition, end - self._decided - 1)
+            waiting = end - self._decided - 1
+            self._metrics.lag(self._partition, waiting)
+            if waiting == 0:
+                self._metrics.progress(self._partition, self._decided, 0.0)
 
     async def _step(self, delivered: Sequence[Delivered]) -> None:
         """Deal with the next commands, one at least; what the store cannot do now is tried again."""

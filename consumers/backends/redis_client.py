@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import re
+import ssl
 from collections.abc import Sequence
 from typing import Any, Final, cast
 
@@ -13,7 +15,7 @@ from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import AuthenticationError, NoPermissionError, NoScriptError, RedisError, ResponseError
 
 from consumers.backends.redis_scripts import Scripts, boot_of, scripts_for
 from consumers.errors import StoreUnavailable
@@ -195,7 +197,27 @@ async def _answer(connection: AbstractConnection, timeout_s: float) -> Any:
 
 
 def unavailable(error: BaseException) -> StoreUnavailable:
-    """Return a driver's error as an operator's; the text of an answer tells code and reason, never a key's value."""
+    """Return a driver's error as an operator's: what to look at, never an address with its password, nor a key's value."""
+    if isinstance(error, AuthenticationError):
+        return StoreUnavailable("Redis refused the credentials; check user and password in redis.url")
+    if isinstance(error, NoPermissionError):
+        return StoreUnavailable(f"Redis refused: {error}; give its user the right to it (deploy/runbook.md)")
     if isinstance(error, ResponseError):
         return StoreUnavailable(f"Redis refused ({type(error).__name__}): {error}; see its log and INFO")
+    if reason := _of_tls(error):
+        return StoreUnavailable(
+            f"no TLS with Redis ({reason}); check ssl_ca_certs in redis.url and its certificate's names"
+        )
     return StoreUnavailable(f"Redis is not reachable or too slow ({type(error).__name__}); is it running?")
+
+
+def _of_tls(error: BaseException | None) -> str | None:
+    """Return what TLS found wrong, where it was TLS, in the error or behind it."""
+    while error is not None:
+        if isinstance(error, ssl.SSLError):
+            return error.reason or type(error).__name__
+        found = re.search(r"\[SSL: ([A-Z_]+)\]|SSLCertVerificationError", str(error))
+        if found:
+            return found[1] or "certificate verify failed"
+        error = error.__cause__ or error.__context__
+    return None
