@@ -20,6 +20,8 @@ class Plan:
     """How much load, and of what kind."""
 
     clients: int = 8
+    readers: int = 0
+    """Further clients that only read: they see what is shown while all the others wait for their writes."""
     rate: float = 600
     """Requests a second of all clients together, at most."""
     shared: int = 12
@@ -70,17 +72,21 @@ class Load:
         async with AsyncExitStack() as stack:
             callers = [
                 await stack.enter_async_context(Caller(f"c{number}", self.recorder, self._token, tenant=self.tenant))
-                for number in range(self.plan.clients)
+                for number in range(self.plan.clients + self.plan.readers)
             ]
-            workers = [_Worker(self, caller, Random(self._random.getrandbits(64))) for caller in callers]
+            workers = [
+                _Worker(self, caller, Random(self._random.getrandbits(64)), writes=number < self.plan.clients)
+                for number, caller in enumerate(callers)
+            ]
             async with asyncio.TaskGroup() as group:
                 for worker in workers:
                     group.create_task(worker.run(), name=worker.caller.name)
 
 
 class _Worker:
-    def __init__(self, load: Load, caller: Caller, random: Random) -> None:
+    def __init__(self, load: Load, caller: Caller, random: Random, *, writes: bool) -> None:
         self.load = load
+        self.writes = writes
         self.caller = caller
         self.random = random
         self.owned: list[str] = []
@@ -156,10 +162,12 @@ class _Worker:
     def _intent(self) -> Intent:
         random, plan, board = self.random, self.load.plan, self.load.board
         key = f"key-{random.getrandbits(96):024x}" if random.random() < 0.4 else None
-        shares = random.random() < 0.5
+        shares = random.random() < 0.5 or not self.writes
         pool = board.shared if shares else self.owned
         wanted = plan.shared if shares else plan.owned
-        choice = random.random()
+        choice = random.random() if self.writes else random.uniform(0.76, 1)
+        if not self.writes and not pool:
+            return Intent("find", name=self._name())
         if not pool or (len(pool) < wanted and choice < 0.3) or choice < 0.1:
             return Intent("create", body=bodies.user(random, self._name()), key=key)
         resource = random.choice(pool)

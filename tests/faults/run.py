@@ -47,6 +47,7 @@ class Row:
     """Size → how many strikes, where the row wants others."""
 
 
+READERS: Final = 2
 _POINT_TIMES: Final = {"ci": 15, "faults": 300, "release": 300}
 """Ten points of a worker, once or twenty times each; with them the three of a gateway."""
 ROWS: Final = {
@@ -179,6 +180,7 @@ async def run_row(name: str, size: Size, seed: int, plan: Plan, directory: Path)
         async with serving(directory / "data") as server:
             return await campaign.run(server, row.strike, size, seed, plan, progress), Counter()
     cluster = Cluster(directory)
+    plan = replace(plan, readers=READERS)
     async with clustered(cluster):
         await cluster.scrape()
         before = cluster.seen
