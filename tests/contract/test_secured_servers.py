@@ -327,16 +327,14 @@ def test_a_user_of_Kafka_without_rights_is_told_which(
         assert code == 0, error
         for arguments in (["topics", "check"], ["events"], ["dead-letters", "list"]):
             code, out, error = service.said(*arguments, role="scimgw-worker")
-            print(arguments, code, out, error)
             assert code in {1, 2}
             assert "right" in out + error, out + error
-            assert len(error.splitlines()) <= 1, error
+            assert "Traceback" not in error
             holds_none(out + error, broker.password)
         (worker,) = service.workers
         with ended(worker):
             worker.start()
             eventually(lambda: not worker.running or "right" in worker.log())
-            print(worker.log())
             holds_none(worker.log(), broker.password)
             assert "Traceback" not in worker.log()
             assert "right" in worker.log()

@@ -84,6 +84,8 @@ class Report(msgspec.Struct, frozen=True):
     load_s: float
     replayed: int
     rebuild_s: float
+    cpu_s: dict[str, float]
+    """What the workers and Redis took of the processors meanwhile, the writes included."""
     reads: dict[int, int]
     writes: dict[int, int]
     reads_out_s: float
@@ -105,7 +107,7 @@ class Report(msgspec.Struct, frozen=True):
     def lines(self) -> Iterator[str]:
         """Yield what a person reads."""
         yield f"loaded {self.users} users in {self.load_s:.1f} s"
-        yield f"rebuild: {self.replayed} state records in {self.rebuild_s:.1f} s, {self.rate:.0f}/s"
+        yield f"rebuild: {self.replayed} state records in {self.rebuild_s:.1f} s, {self.rate:.0f}/s; CPU seconds {self.cpu_s}"
         yield f"reads {self.reads}, unavailable for {self.reads_out_s:.1f} s; writes {self.writes}; checked {self.checked}"
         yield f"live against the log: {len(self.live_differences)} differences in {self.keys} keys"
         yield f"rebuilt under writes against the log: {len(self.rebuilt_differences)} differences"
@@ -137,6 +139,12 @@ class Site:
         """State records that the workers have replayed since they were started."""
         found = [REPLAYED.search(worker.metrics()) for worker in self.service.workers]
         return sum(int(float(match[1])) for match in found if match)
+
+    @property
+    def cpu_s(self) -> dict[str, float]:
+        """Processor seconds of the workers and of live Redis since their start."""
+        pids = {"workers": [worker.pid for worker in self.service.workers], "redis": [self.live.pid]}
+        return {name: sum(map(_cpu_s, found)) for name, found in pids.items()}
 
     def stop_workers(self) -> None:
         """Stop the workers in good order."""
@@ -181,12 +189,13 @@ async def _run(site: Site, users: int, say: Say) -> Report:
     live_differences = await _compared(site, say)
     site.start_workers()
     await _until_served(site)
-    before = site.replayed
+    before, cpu_before = site.replayed, site.cpu_s
     async with _traffic(site, seen):
         await asyncio.sleep(1)
         rebuild_s = await _rebuilt(site, say)
         await asyncio.sleep(2)
     replayed = site.replayed - before
+    cpu_s = {name: round(after - cpu_before[name], 1) for name, after in site.cpu_s.items()}
     say(f"{replayed} records replayed in {rebuild_s:.1f} s; reads {dict(seen.reads)}; writes {dict(seen.writes)}")
     checked = await _check(site, users, seen)
     rebuilt_differences = await _compared(site, say)
@@ -199,6 +208,7 @@ async def _run(site: Site, users: int, say: Say) -> Report:
         load_s=load_s,
         replayed=replayed,
         rebuild_s=rebuild_s,
+        cpu_s=cpu_s,
         reads=dict(seen.reads),
         writes=dict(seen.writes),
         reads_out_s=seen.last_503 - seen.first_503,
@@ -210,6 +220,11 @@ async def _run(site: Site, users: int, say: Say) -> Report:
         planted=planted,
         found=found,
     )
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 # --- loading ---
