@@ -60,6 +60,12 @@ class Callers:
                 again = Sent(tenant, self._intent(tenant), self._world.loop.time())
             await self.send(again)
 
+    async def create_own(self) -> Operation | None:
+        """Create a user whose name nobody else wants; None where that did not succeed."""
+        body = bodies.user(self._random, bodies.own_name(self._random))
+        operation = await self.send(Sent(TENANTS[0], Intent("create", body=body), self._world.loop.time()))
+        return operation if operation is not None and operation.status == 201 else None
+
     def _repeat(self) -> Sent | None:
         """Return a request to send again, unless too much time has passed to say what must come of it."""
         sent = self._again.pop(self._random.randrange(len(self._again)))

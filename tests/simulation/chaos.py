@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Final
 
 from consumers import failpoints
-from tests.simulation.world import World, arm
+from tests.simulation.world import Harm, World, arm
 
 DAY_S: Final = 86_400.0
 POINTS: Final = tuple(point for point in failpoints.POINTS if not point.startswith("gateway."))
@@ -20,7 +20,6 @@ class Chaos:
     def __init__(self, world: World, random: Random) -> None:
         self._world = world
         self._random = random
-        self._old_writes = 0
         choices: list[tuple[float, Callable[[], None]]] = [
             (2.0, self._kill_worker),
             (0.7, self._kill_gateway),
@@ -29,6 +28,7 @@ class Chaos:
             (3.0, self._arm),
             (1.0, self._rebalance),
             (1.5, self._lose_redis),
+            (0.4, self._world.flush),
             (0.5, self._redis_away),
             (0.5, self._kafka_away),
             (0.7, self._lose_replies),
@@ -74,7 +74,11 @@ class Chaos:
         self._random.choice(self._world.gateways).process.pause(self._random.choice((0.5, 4.0)))
 
     def _arm(self) -> None:
-        arm(self._world, self._random.choice(POINTS), self._random.choice((1, 1, 2, 4)))
+        point = self._random.choice(POINTS)
+        harms: tuple[Harm, ...] = ("kill", "kill", "pause", "pause")
+        if point.startswith("takeover."):
+            harms = (*harms, "flush", "flush")
+        arm(self._world, point, self._random.choice((1, 1, 2, 4)), self._random.choice(harms))
 
     def _rebalance(self) -> None:
         self._world.group.rebalance(rude=self._random.random() < 0.5)
@@ -121,16 +125,14 @@ class Chaos:
         self._world.leapt_at = self._world.loop.time()
         self._world.broker.clean()
 
-    async def autumn(self) -> None:
+    async def autumn(self, delete: Callable[[], Awaitable[None]]) -> None:
         """Let deleted users be forgotten by the log, then bring back a Redis that still has them (CP-13)."""
         world = self._world
         old_writes = world.redis.writes
-        await asyncio.sleep(self._random.uniform(6.0, 15.0))
-        self.leap(31.0)
-        await asyncio.sleep(75.0)
-        self.leap(1.2)
-        await asyncio.sleep(1.0)
-        self.leap(8.0)
+        await delete()
+        for days, seconds in ((31.0, 5.0), (1.2, 1.0), (8.0, 0.0)):
+            self.leap(days)
+            await asyncio.sleep(seconds)
         if world.redis.writes >= old_writes:
             world.counts["old files restored"] += 1
             world.redis.restart(world.redis.writes - old_writes)

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import msgspec
 
-from tests.simulation.callers import Callers
+from tests.faults.history import Intent
+from tests.simulation.callers import Callers, Sent
 from tests.simulation.chaos import Chaos
 from tests.simulation.loop import StuckError, VirtualLoop
 from tests.simulation.redis_scripts import Scripts
@@ -82,7 +83,7 @@ async def _run(world: World) -> list[str]:
 async def _harmed(world: World, callers: Callers, chaos: Chaos) -> None:
     harm = asyncio.create_task(chaos.run())
     tasks = [asyncio.create_task(callers.run(world.random.choice((15, 25, 40)))) for _ in range(4)]
-    if world.random.random() < 0.15:
+    if world.random.random() < 0.2:
         tasks.append(asyncio.create_task(_autumn(world, callers, chaos)))
     try:
         await asyncio.gather(*tasks)
@@ -91,8 +92,16 @@ async def _harmed(world: World, callers: Callers, chaos: Chaos) -> None:
 
 
 async def _autumn(world: World, callers: Callers, chaos: Chaos) -> None:
-    await asyncio.sleep(world.random.uniform(2.0, 10.0))
-    await chaos.autumn()
+    await asyncio.sleep(world.random.uniform(1.0, 8.0))
+    created = await callers.create_own()
+
+    async def delete() -> None:
+        if created is not None:
+            intent = Intent("delete", created.resource)
+            await callers.send(Sent(created.tenant, intent, world.loop.time()))
+        await callers.run(8)
+
+    await chaos.autumn(delete)
     await callers.run(5)
 
 

@@ -7,7 +7,7 @@ import random as global_random
 from collections import Counter
 from functools import partial
 from random import Random
-from typing import Any, Final
+from typing import Any, Final, Literal
 from unittest.mock import patch
 
 from consumers import failpoints
@@ -32,6 +32,7 @@ from tests.simulation.redis_server import RedisServer
 from tests.simulation.witness import Witness
 
 ISSUER: Final = "urn:scimgw"
+Harm = Literal["kill", "pause", "flush"]
 POISONS: Final = ("poison that kills", "poison that raises")
 """Titles of users whose creation no worker survives, or can decide (CP-26)."""
 _METRICS: Final = Metrics()
@@ -62,6 +63,7 @@ class World:
         self.operations: list[Operation] = []
         self.complaints: list[str] = []
         """What no checker has to work out."""
+        self.armed: Harm = "kill"
         self.healed = False
         self.leapt_at = -1.0
         """When time last leapt."""
@@ -133,6 +135,11 @@ class World:
         self.gateways.remove(gateway)
         self.start_gateway()
 
+    def flush(self) -> None:
+        """Empty Redis as an operator can, its boot unchanged: a fence that is missing is lost (R2)."""
+        self.counts["redis flushed"] += 1
+        self.redis.script(self.redis.clear)
+
     def repeat(self, partition: int, key: str, value: bytes) -> None:
         """Append a command again, now and then: at once or while it may still be in somebody's budget."""
         if self.healed or self.random.random() >= self.repeats:
@@ -156,7 +163,7 @@ class World:
 
 
 class Suicide:
-    """Stands in for ``os`` in ``consumers.failpoints``: an armed point kills the simulated process that reached it."""
+    """Stands in for ``os`` in ``consumers.failpoints``: an armed point harms the simulated process that reached it."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -166,16 +173,24 @@ class Suicide:
         return 0
 
     def kill(self, _pid: int, _signal: int) -> None:
-        """Kill the process that is running."""
-        process = HOME.get()
+        """Kill the process that is running, or do what else was armed."""
+        world, process = self._world, HOME.get()
         assert isinstance(process, Process)
-        self._world.counts["killed at a fail point"] += 1
-        self._world.kill_worker(process)
-        raise asyncio.CancelledError
+        match world.armed:
+            case "pause":
+                world.counts["paused at a fail point"] += 1
+                process.pause(world.random.choice((3.0, 9.0, 16.0)))
+            case "flush":
+                world.flush()
+            case _:
+                world.counts["killed at a fail point"] += 1
+                world.kill_worker(process)
+                raise asyncio.CancelledError
 
 
-def arm(world: World, point: str, times: int) -> None:
-    """Have whoever reaches this point for the n-th time from now die there."""
+def arm(world: World, point: str, times: int, harm: Harm) -> None:
+    """Have whoever reaches this point for the n-th time from now come to harm there."""
+    world.armed = harm
     failpoints._countdown.clear()
     failpoints._countdown[point] = times
     world.counts["fail points armed"] += 1
