@@ -102,13 +102,8 @@ class Callers:
         world.operations.append(operation)
         world.counts["requests"] += 1
         world.counts[f"answered {operation.status}"] += 1
-        if operation.txn is not None and operation.is_open:
-            self._check_later(operation.txn, invoked + budget / 1000)
         self._learn(sent, operation)
         return operation
-
-    def _check_later(self, txn: str, end: float) -> None:
-        self._world.witness.budgets[txn] = end
 
     def _no_answer(self, gateway: Gateway, intent: Intent, invoked: float) -> None:
         """A gateway that lives answers within the budget (CP-27); one that stands still may be late."""

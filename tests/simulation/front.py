@@ -139,8 +139,10 @@ class Gateway:
                 else ids.derived(tenant, PRINCIPAL, "User", intent.key)
             )
         target = "User" if intent.resource is None else f"User/{resource_id}"
+        txn = ids.time_ordered(now, random.randbytes(ids.RANDOM_BYTES))
+        self.world.witness.accepted(txn, budget_ms)
         return ChangeCommand(
-            txn=ids.time_ordered(now, random.randbytes(ids.RANDOM_BYTES)),
+            txn=txn,
             tenant=tenant,
             resource_type="User",
             resource_id=resource_id,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from consumers.errors import LogUnavailable
 from consumers.partition_ports import Appended, Delivered, Ends, OwnershipLost
+from schemas.commands import decode_command
 from schemas.transactions import StateRecord, Transaction
 from tests.simulation.broker import Entry
 from tests.simulation.network import Process
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 TRANSACTION_LIMIT_S: Final = 3.0
 """The time limit that a transaction keeps by itself (CP-23)."""
 APPEND_LIMIT_S: Final = 5.0
+FAR_S: Final = 60.0
+"""A clock that is so far ahead is not believed."""
 
 
 class FakePartitionLog:
@@ -119,6 +122,9 @@ class FakeCommandLog:
 
         def append() -> Appended:
             entry = log.append(broker.now(), key, value)
+            if self._process.skew_s > FAR_S:
+                command = decode_command(value)
+                world.witness.accepted(command.txn, command.budget)
             world.repeat(partition, key, value)
             return Appended(entry.offset, entry.at)
 

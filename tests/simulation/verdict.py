@@ -29,15 +29,13 @@ async def judge(world: World, callers: Callers) -> list[str]:
     await _read_all(world, callers)
     await _probe(world, callers)
     await asyncio.sleep(3.0)
-    complaints = [str(one) for one in check(world.operations, _final_state(world), _events(world), budget_ns=_budget())]
+    violations = check(world.operations, _final_state(world), _events(world))
+    # When an effect was decided is known here: seen late is not decided late, Redis may have been away (CP-27).
+    complaints = [str(one) for one in violations if (one.invariant, one.kind) != ("INV-13", "late")]
     complaints += _late(world)
     complaints += _stored(world)
     complaints += await _rebuilt(world)
     return complaints
-
-
-def _budget() -> int:
-    return max(BUDGETS_MS) * 10**6
 
 
 async def _read_all(world: World, callers: Callers) -> None:

@@ -22,11 +22,15 @@ class Witness:
         self._loop = loop
         self._looked: dict[tuple[str, str], float] = {}
         self.budgets: dict[str, float] = {}
-        """When the budget of a request ended whose caller was told that nobody knows, by txn."""
+        """When the budget of each command ends, by txn."""
         self.parked: set[str] = set()
         """The commands that were answered as set aside, by txn."""
         self.decided: dict[str, float] = {}
         """When the command of each change that reached the log was looked at, by txn: it was decided then."""
+
+    def accepted(self, txn: str, budget_ms: int) -> None:
+        """Note that a gateway takes a command in, or that one whose clock is far ahead has appended it (CP-18)."""
+        self.budgets[txn] = self._loop.time() + budget_ms / 1000
 
     def viewed(self, process: Process, commands: Sequence[ChangeCommand]) -> None:
         """Note that these commands are about to be decided."""
