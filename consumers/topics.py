@@ -97,6 +97,8 @@ PARTITIONS: Final = "partitions"
 REPLICATION: Final = "replication"
 """The two that are no configuration of a topic, but its shape."""
 ABSENT: Final = "absent"
+MISSING: Final = "run 'scimgw topics create'; if the topic is there, give this user the right to describe it"
+"""Kafka shows nobody a topic that it may not describe."""
 
 
 def wanted(topics: Topics, *, partitions: int, replication: int, retention_days: int) -> dict[str, dict[str, Wanted]]:
@@ -133,7 +135,7 @@ def compared(wanted: Mapping[str, Mapping[str, Wanted]], actual: Mapping[str, Ma
     for topic, settings in wanted.items():
         found = actual.get(topic)
         if found is None:
-            rows.append(Row(topic, "topic", ABSENT, "present", ok=False, remedy="run 'scimgw topics create'"))
+            rows.append(Row(topic, "topic", ABSENT, "present", ok=False, remedy=MISSING))
             continue
         for setting, want in settings.items():
             value = found.get(setting, ABSENT)

@@ -32,6 +32,7 @@ from aiokafka.errors import (
 
 from consumers.errors import LogUnavailable, OperatorError, WrongSettings
 from consumers.settings import KafkaSettings
+from consumers.topics import MISSING
 
 REQUEST_LIMIT_MS: Final = 10_000
 """How long a broker may take over one request; aiokafka tries again after it."""
@@ -101,7 +102,7 @@ def translated(error: BaseException, kafka: KafkaSettings, what: str) -> Operato
         user = kafka.sasl_username or "anonymous"
         return LogUnavailable(f"{what}: {where} forbids it ({type(error).__name__}); give user {user} the right to it")
     if isinstance(error, UnknownTopicOrPartitionError):
-        return LogUnavailable(f"{what}: {where} has no such topic or partition; run 'scimgw topics create'")
+        return LogUnavailable(f"{what}: {where} has no such topic or partition; {MISSING}")
     if isinstance(error, ssl.SSLError):
         remedy = "check kafka.ca_file, kafka.cert_file, kafka.key_file and the names in the brokers' certificates"
         return LogUnavailable(f"{what}: no TLS with {where} ({error.reason or 'no certificate'}); {remedy}")

@@ -40,6 +40,20 @@ class _Asked(msgspec.Struct):
     timeout_s: float
 
 
+def connection_pool(settings: RedisSettings, timeout_s: float) -> ConnectionPool:
+    """Return what makes connections with the settings' address, credentials and TLS; they repeat nothing."""
+    return ConnectionPool.from_url(
+        settings.url,
+        protocol=2,
+        decode_responses=False,
+        socket_connect_timeout=timeout_s,
+        socket_timeout=timeout_s,
+        socket_keepalive=True,
+        retry=Retry(NoBackoff(), 0),
+        driver_info=None,
+    )
+
+
 class RedisClient:
     """A connection that is made at the first use, and again at the next use after it was lost.
 
@@ -51,16 +65,7 @@ class RedisClient:
     def __init__(self, settings: RedisSettings, *, timeout_s: float = TIMEOUT_S) -> None:
         """``timeout_s``: how long an answer, or a connection, may take."""
         self._timeout_s = timeout_s
-        self._pool = ConnectionPool.from_url(
-            settings.url,
-            protocol=2,
-            decode_responses=False,
-            socket_connect_timeout=timeout_s,
-            socket_timeout=timeout_s,
-            socket_keepalive=True,
-            retry=Retry(NoBackoff(), 0),
-            driver_info=None,
-        )
+        self._pool = connection_pool(settings, timeout_s)
         self._connection: AbstractConnection | None = None
         self._waiting: list[_Asked] = []
         self._wanted = asyncio.Event()

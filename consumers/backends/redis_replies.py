@@ -10,6 +10,7 @@ import msgspec
 
 from consumers.backends.redis_client import Command, RedisClient
 from consumers.backends.redis_keys import ShardKeys
+from consumers.backends.redis_presence import RedisPresence
 from consumers.errors import StoreUnavailable
 from consumers.partition_ports import Deliver
 from consumers.replies import decode_replies, received
@@ -20,7 +21,10 @@ from schemas.partitions import shard_of
 logger = logging.getLogger(__name__)
 
 ALIVE_MS: Final = 10_000
-"""After this without a sign of life a gateway is gone, and the answers that it had for callers are unseen."""
+"""After this without a sign of life a gateway is gone, and the answers that it had for callers are unseen.
+
+For a machine that vanished: a process that ends takes its presence with it at once.
+"""
 BEAT_S: Final = 2.5
 BLOCK_MS: Final = 2_000
 MOST_ENTRIES: Final = 64
@@ -36,6 +40,7 @@ class RedisReplies:
         self._settings = settings
         self._gateway = gateway
         self._keys = [ShardKeys(shard) for shard in range(settings.shards)]
+        self._presence = RedisPresence(settings, [keys.alive(gateway) for keys in self._keys])
         self._last = {keys.replies(gateway).encode(): b"0-0" for keys in self._keys}
         """The last entry read of each stream. The gateway's id is its process's own: the first read misses nothing."""
 
@@ -58,15 +63,19 @@ class RedisReplies:
 
     async def alive(self) -> None:
         """Give signs of life until cancelled; never raises otherwise."""
-        while True:
-            try:
-                await self.beat()
-            except StoreUnavailable as error:
-                logger.debug("no sign of life", extra={"action": "alive", "error": str(error)})
-            await asyncio.sleep(BEAT_S)
+        try:
+            while True:
+                try:
+                    await self.beat()
+                except StoreUnavailable as error:
+                    logger.debug("no sign of life", extra={"action": "alive", "error": str(error)})
+                await asyncio.sleep(BEAT_S)
+        finally:
+            await self._presence.close()
 
     async def beat(self) -> None:
-        """Give one sign of life. Raises StoreUnavailable."""
+        """Give one sign of life, and be present until the process ends. Raises StoreUnavailable."""
+        await self._presence.renew()
         commands: list[Command] = [("SET", keys.alive(self._gateway), "1", "PX", ALIVE_MS) for keys in self._keys]
         for answer in await self._client.calls(commands):
             if isinstance(answer, Exception):
@@ -77,6 +86,7 @@ class RedisReplies:
         commands: list[Command] = [
             ("DEL", keys.alive(self._gateway), keys.replies(self._gateway)) for keys in self._keys
         ]
+        await self._presence.close()
         await self._client.calls(commands)
 
     def mark_unseen(self, tenant: str, unseen: str) -> None:

@@ -407,17 +407,21 @@ class RedisPartitionStore:
         outcome = decode_outcome(value)
         if claim.now - outcome.decided_at > UNSEEN_LIFE_MS:
             return None
-        holder, marked, alive = await self._client.calls(
+        sign = keys.alive(outcome.gateway)
+        holder, marked, alive, present = answers = await self._client.calls(
             [
                 ("HGET", keys.names(tenant, name[0]), name[1]),
                 ("EXISTS", keys.unseen(tenant, claim.unseen)),
-                ("EXISTS", keys.alive(outcome.gateway)),
+                ("EXISTS", sign),
+                ("PUBSUB", "NUMSUB", sign),
             ]
         )
-        for answer in (holder, marked, alive):
+        for answer in answers:
             if isinstance(answer, Exception):
                 raise answer
-        unseen = holder == outcome.resource_id.encode() and (marked or not alive)
+        # A process that was killed is not present any more; one whose machine vanished gives no sign of life.
+        there = alive and present[1] > 0
+        unseen = holder == outcome.resource_id.encode() and (marked or not there)
         return outcome if unseen else None
 
     async def _step(self, step: str, *words: Word) -> list[Any]:

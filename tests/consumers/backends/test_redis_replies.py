@@ -118,8 +118,12 @@ async def test_CP25_streams_do_not_stay_for_ever(gateway: Gateway) -> None:
 async def test_CP30_a_gateway_is_alive_while_it_says_so(gateway: Gateway) -> None:
     await gateway.replies.beat()
     assert 0 < await gateway.client.call("PTTL", "{s0}:gw:g-1") <= 10_000
+    assert await gateway.client.call("PUBSUB", "NUMSUB", "{s0}:gw:g-1") == [b"{s0}:gw:g-1", 1]
     await gateway.replies.stop()
     assert await gateway.client.call("EXISTS", "{s0}:gw:g-1") == 0
+    async with asyncio.timeout(5):
+        while await gateway.client.call("PUBSUB", "NUMSUB", "{s0}:gw:g-1") != [b"{s0}:gw:g-1", 0]:
+            await asyncio.sleep(0.01)
 
 
 async def test_CP30_signs_of_life_come_back_with_redis(server: RedisServer, gateway: Gateway) -> None:
