@@ -76,8 +76,14 @@ class ApplyLoop:
         most: int = 256,
         margin_ms: int = 0,
         park: Park | None = None,
+        redelivers: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        """``redelivers``: whether a command comes again unless ``persist`` was told that it is decided.
+
+        Then every answer waits for it, also one that leaves nothing: who was told that a command will never be applied,
+        or got an earlier answer, must not see it applied by the next owner (INV-6).
+        """
         self._source = source
         self._store = store
         self._persist = persist
@@ -87,6 +93,7 @@ class ApplyLoop:
         self._most = most
         self._margin_ms = margin_ms
         self._park = park
+        self._redelivers = redelivers
         self._clock = clock
         self._tally: Counter[tuple[str, str, str]] = Counter()
 
@@ -123,7 +130,8 @@ class ApplyLoop:
         taken = commands[: len(steps)]
         batch = self._number(taken, steps, snapshot)
         self._metrics.batch_commands.observe(len(taken))
-        kept = not batch.outcomes or await self._persisted(batch, len(taken))
+        final = bool(batch.outcomes) or self._redelivers
+        kept = not final or await self._persisted(batch, len(taken))
         self._reply(taken, steps, batch, kept=kept)
         self._count()
         return len(taken)

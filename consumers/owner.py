@@ -84,6 +84,7 @@ class PartitionOwner:
             most=MOST,
             margin_ms=TRANSACTION_MARGIN_MS,
             park=self._park_crashed,
+            redelivers=True,
             clock=clock,
         )
         self._held = HeldOutcomes()
@@ -94,6 +95,8 @@ class PartitionOwner:
         """Offset of the last command that was dealt with, whether or not a position says so yet."""
         self._answers: list[Addressed] = []
         self._replying: asyncio.Task[None] | None = None
+        self._counted, self._miscounted = (-1, 0), False
+        """Offset of the command whose attempts were counted last, and their number; whether a count's answer was lost."""
         self._careful_until = -1
         """Commands before this offset run one by one: one of them may have killed the last owner (CP-26)."""
 
@@ -154,6 +157,7 @@ class PartitionOwner:
         """Apply commands from ``offset`` on until told to stop; raises what took the partition away."""
         self._decided = offset - 1
         self._careful_until = offset + MOST if careful else -1
+        self._counted, self._miscounted = (-1, 0), False
         self._answers.clear()
         await self._feed.seek(offset)
         loop = asyncio.get_running_loop()
@@ -222,12 +226,22 @@ class PartitionOwner:
         if not commands:
             await self._park_undecodable(delivered[0])
             return 1
-        if careful and await self._store.attempt(delivered[0].offset) >= MOST_ATTEMPTS:
+        if careful and await self._attempts(delivered[0].offset) >= MOST_ATTEMPTS:
             why = "its worker died, or its transaction failed, each time it was tried"
             await self._park(delivered[0], commands[0], why)
             self.answer(commands[0], Failed(commands[0].txn))
             return 1
         return await self._applying.apply(commands)
+
+    async def _attempts(self, offset: int) -> int:
+        """Return for the how manieth time the command is tried, counted once however often the store is asked again."""
+        if self._counted[0] != offset:
+            if self._miscounted:
+                await self._store.forgive()
+            self._miscounted = True  # until the count is known: a lost answer must not count twice
+            self._counted = offset, await self._store.attempt(offset)
+            self._miscounted = False
+        return self._counted[1]
 
     async def take(self, most: int) -> list[ChangeCommand]:
         """See ``consumers.apply.CommandSource.take``; not used: the owner hands over commands itself."""

@@ -170,7 +170,10 @@ class PartitionStore(Store, Protocol):
         ...
 
     async def attempt(self, offset: int) -> int:
-        """Count that the command at this offset is about to be tried; return for the how manieth time (CP-26)."""
+        """Count that the command at this offset is about to be tried; return for the how manieth time (CP-26).
+
+        Raises NotRecovered, and counts nothing, until the shard is recovered: it could not be tried.
+        """
         ...
 
     async def forgive(self) -> None:

@@ -9,7 +9,8 @@ if step == 'take' then -- whoever had the fence before has lost it (CP-11)
   return {'ok', redis.call('GET', KEYS[3])}
 end
 
-local refusal = refused(fence, nil, true)
+-- A command is not tried while the shard is being recovered: that must not count as an attempt.
+local refusal = refused(fence, step == 'attempt' and {unpack(ARGV, 4)} or nil, true)
 if refusal then return refusal end
 
 if step == 'activate' then -- CP-15

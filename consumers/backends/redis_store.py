@@ -127,7 +127,7 @@ class RedisPartitionStore:
 
     async def attempt(self, offset: int) -> int:
         """See ``PartitionStore.attempt``."""
-        return int((await self._step("attempt", str(offset)))[0])
+        return int((await self._step("attempt", str(offset), *self._fields))[0])
 
     async def forgive(self) -> None:
         """See ``PartitionStore.forgive``."""

@@ -415,3 +415,32 @@ async def test_without_a_place_to_park_a_crash_is_answered_with_its_batch(store:
     assert await logging_loop(line, store, log, parks=False).apply([first, bad, last]) == 3
     assert (log.parked, log.counts) == ([], [(2, 2, 3)])
     assert [type(answer) for answer in await line.answered(first, bad, last)] == [Reply, Failed, Reply]
+
+
+@pytest.mark.parametrize("late", [True, False])
+async def test_INV6_where_commands_come_again_even_never_waits_until_the_place_is_kept(
+    store: FaultyStore, *, late: bool
+) -> None:
+    """Told "not applied" and then decided by the next owner: the caller's repeat would be a 409 for good."""
+    answered_before: list[int] = []
+    kept: list[tuple[int, int]] = []
+    line = Line()
+
+    async def persist(batch: Batch, count: int) -> None:
+        answered_before.append(len(line.answers))
+        kept.append((len(batch.outcomes), count))
+        await store.commit(batch)
+
+    loop = ApplyLoop(line, store, persist, metrics=Metrics(), issuer="urn:test", redelivers=True)
+    applied = commands.create()
+    line.add(applied)
+    await loop.apply([applied])
+    line.answers.clear()
+    again = commands.create(accepted_at=commands.ANCIENT) if late else applied
+    line.add(again)
+    await loop.apply([again])
+
+    assert kept == [(1, 1), (0, 1)]
+    assert answered_before == [0, 0]
+    answer = line.answers[again.txn]
+    assert isinstance(answer, Expired) if late else isinstance(answer, Reply) and answer.replayed
