@@ -31,8 +31,8 @@ class Planted(msgspec.Struct, frozen=True, kw_only=True):
     function: Callable[..., Any]
     line: str
     instead: str
-    seed: int
-    """Of a run that shows it."""
+    seeds: tuple[int, ...]
+    """Of runs that show it; a change of the product shifts what happens in a run, so there are several."""
     twin: bool = False
 
 
@@ -45,7 +45,7 @@ PLANTED: Final = (
         function=owner.PartitionOwner._persist_up_to,
         line="raise OwnershipLost(str(error)) from error",
         instead="return",
-        seed=1020,
+        seeds=(1057,),
     ),
     Planted(
         rule="CP-4",
@@ -53,7 +53,7 @@ PLANTED: Final = (
         function=_BOOT,
         line='return f"{self.run_id} {self.replid}"',
         instead="return self.run_id",
-        seed=1002,
+        seeds=(1005,),
         twin=True,
     ),
     Planted(
@@ -62,7 +62,7 @@ PLANTED: Final = (
         function=redis_scripts.Scripts.fenced,
         line='if self.redis.get(("fence", partition)) != fence:',
         instead="if False:",
-        seed=1014,
+        seeds=(1004,),
         twin=True,
     ),
     Planted(
@@ -71,7 +71,7 @@ PLANTED: Final = (
         function=transactions.transaction_of,
         line="place = PositionRecord(offset=position, answered=left)",
         instead="place = PositionRecord(offset=position)",
-        seed=1000,
+        seeds=(1000,),
     ),
     Planted(
         rule="CP-7",
@@ -79,7 +79,7 @@ PLANTED: Final = (
         function=transactions.transaction_of,
         line="state += [StateRecord(number_key(tenant), encode_record(SeqRecord(seq=n))) for tenant, n in batch.numbers.items()]",
         instead="pass",
-        seed=1000,
+        seeds=(1000,),
     ),
     Planted(
         rule="CP-8",
@@ -87,7 +87,7 @@ PLANTED: Final = (
         function=decide._create,
         line="if view.resource is not None or view.gone:",
         instead="if False:",
-        seed=1004,
+        seeds=(1009,),
     ),
     Planted(
         rule="CP-9",
@@ -95,7 +95,7 @@ PLANTED: Final = (
         function=broker.Broker._compact,
         line="self.settings.compaction_lag_ms",
         instead="0",
-        seed=1005,
+        seeds=(1005,),
         twin=True,
     ),
     Planted(
@@ -104,7 +104,7 @@ PLANTED: Final = (
         function=redis_ports.FakePartitionStore._owned,
         line="self._scripts.fenced(self._partition, fence)",
         instead="recovered and self._scripts.fenced(self._partition, fence)",
-        seed=0,
+        seeds=(1004,),
         twin=True,
     ),
     Planted(
@@ -113,7 +113,7 @@ PLANTED: Final = (
         function=takeover._usable,
         line="if now - mark.time > OLDEST_MARK_MS or mark.offset < ends.start:",
         instead="if False:",
-        seed=0,
+        seeds=(1086,),
     ),
     Planted(
         rule="CP-14",
@@ -121,7 +121,7 @@ PLANTED: Final = (
         function=replays.fold,
         line="outcomes.append((address.tenant, outcome))",
         instead="pass",
-        seed=1000,
+        seeds=(1000,),
     ),
     Planted(
         rule="CP-15",
@@ -129,7 +129,7 @@ PLANTED: Final = (
         function=redis_scripts.Scripts.is_whole,
         line="partitions >= self._partitions",
         instead="len(partitions) > 0",
-        seed=0,
+        seeds=(1000,),
         twin=True,
     ),
     Planted(
@@ -138,7 +138,7 @@ PLANTED: Final = (
         function=batches._step,
         line="answer = replay(command, view)",
         instead="answer = None",
-        seed=0,
+        seeds=(1000,),
     ),
     Planted(
         rule="CP-17 (chaining)",
@@ -146,7 +146,7 @@ PLANTED: Final = (
         function=batches.plan,
         line="_chained(view, changed.get(address))",
         instead="view",
-        seed=1007,
+        seeds=(1005,),
     ),
     Planted(
         rule="CP-18",
@@ -154,7 +154,7 @@ PLANTED: Final = (
         function=batches._step,
         line="if command.budget and now >= command.accepted_at + command.budget - margin:",
         instead="if False:",
-        seed=0,
+        seeds=(1000,),
     ),
     Planted(
         rule="CP-18 (append time)",
@@ -162,7 +162,7 @@ PLANTED: Final = (
         function=owner._decoded,
         line="if command.budget and ahead > 0:",
         instead="if False:",
-        seed=0,
+        seeds=(1001,),
     ),
     Planted(
         rule="CP-19",
@@ -170,7 +170,7 @@ PLANTED: Final = (
         function=batches.plan,
         line="if address in awaiting or key in keys",
         instead="if key in keys",
-        seed=0,
+        seeds=(1023,),
     ),
     Planted(
         rule="CP-20",
@@ -178,7 +178,7 @@ PLANTED: Final = (
         function=apply.ApplyLoop._reserve,
         line="return result[:i] if i else [batches.Expired()]",
         instead='result[i] = refusal(Uniqueness("in use"))',
-        seed=0,
+        seeds=(1052,),
     ),
     Planted(
         rule="CP-20 (stale)",
@@ -186,7 +186,7 @@ PLANTED: Final = (
         function=redis_scripts.Scripts._stale,
         line='return fence.startswith("active:") and fence != token',
         instead="return False",
-        seed=0,
+        seeds=(1076,),
         twin=True,
     ),
     Planted(
@@ -195,7 +195,7 @@ PLANTED: Final = (
         function=redis_ports.FakePartitionStore._commit,
         line="self._scripts.commit(self._partition, changes, outcomes, last)",
         instead="self._scripts.commit(self._partition, changes, outcomes, rest)",
-        seed=0,
+        seeds=(1045,),
         twin=True,
     ),
     Planted(
@@ -204,7 +204,7 @@ PLANTED: Final = (
         function=batches._step,
         line="return Expired()",
         instead='return Refusal(status=503, detail="too late")',
-        seed=0,
+        seeds=(1000,),
     ),
     Planted(
         rule="CP-26",
@@ -212,7 +212,7 @@ PLANTED: Final = (
         function=owner.PartitionOwner._batch,
         line=">= MOST_ATTEMPTS",
         instead=">= 10**9",
-        seed=0,
+        seeds=(1025,),
     ),
     Planted(
         rule="CP-27",
@@ -220,7 +220,7 @@ PLANTED: Final = (
         function=remote.RemoteCommands.expire,
         line="if waiting.deadline <= now",
         instead="if False",
-        seed=0,
+        seeds=(1000,),
     ),
     Planted(
         rule="CP-30",
@@ -228,7 +228,7 @@ PLANTED: Final = (
         function=apply.ApplyLoop._reserve,
         line="if first is not None:",
         instead="if False:",
-        seed=0,
+        seeds=(1009,),
     ),
 )
 
