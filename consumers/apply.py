@@ -124,6 +124,9 @@ class ApplyLoop:
         steps = batches.plan(commands, snapshot.views, now, self._margin_ms)
         self._metrics.step("plan", time.perf_counter() - viewed)
         steps = await self._reserve(commands, steps, now)
+        if self._is_late(commands, steps, now):
+            # The store took its time, or a name was waited for: what has become late is planned anew, and expires.
+            return await self.apply(commands)
         hit("worker.reserved")
         if self._park is not None:
             steps = await self._without_crashed(self._park, commands, steps)
@@ -135,6 +138,17 @@ class ApplyLoop:
         self._reply(taken, steps, batch, kept=kept)
         self._count()
         return len(taken)
+
+    def _is_late(self, commands: Sequence[ChangeCommand], steps: Sequence[Step], planned: int) -> bool:
+        """Tell whether the time to decide one of these is over by now, which it was not when they were planned."""
+        now = int(self._clock() * 1000)
+        margin = self._margin_ms
+        return now > planned and any(
+            isinstance(step, Change | NoChange | Refusal)
+            and batches.is_late(command, now, margin)
+            and not batches.is_late(command, planned, margin)  # a key's other use is refused however late
+            for command, step in zip(commands, steps, strict=False)
+        )
 
     async def _without_crashed(self, park: Park, commands: Sequence[ChangeCommand], steps: list[Step]) -> list[Step]:
         """Cut the batch before the first command that cannot be decided; park it where it is the first of all."""

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import re
 import time
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -22,7 +23,7 @@ from consumers.slots import TransactionSlots
 from consumers.submission import Failed
 from consumers.takeover import Resumption, take_over
 from schemas.changes import View
-from schemas.commands import ChangeCommand, decode_command, verb_of
+from schemas.commands import ChangeCommand, Create, decode_command, verb_of
 from schemas.dead_letters import DeadLetter, Envelope, envelope_of, parked
 from schemas.numbering import Batch, Watermark
 from schemas.outcomes import Outcome, Refusal
@@ -46,6 +47,8 @@ MOST_ATTEMPTS: Final = 3
 RECOVERY_PAUSE_S: Final = 0.05
 LONGEST_PAUSE_S: Final = 5.0
 HALT_PAUSE_S: Final = 30.0
+_TENANT: Final = re.compile("[a-z0-9][a-z0-9-]{0,62}")
+_RESOURCE_ID: Final = re.compile("[A-Za-z0-9-]{1,64}")
 
 
 class CommitRefused(Exception):
@@ -107,12 +110,13 @@ class PartitionOwner:
     async def run(self) -> None:
         """Own the partition until told to stop, or until it is no longer assigned; never raises but for cancellation."""
         failures = 0
-        careful = False
+        served = careful = False
         try:
             while not self._stopping and self._feed.assigned:
                 try:
-                    resumption = await self._take_over(forgive=failures > 0 and not careful)
-                    failures, careful = 0, careful or (resumption.unclean and failures == 0)
+                    # What this owner tried and log or store then failed is forgiven; not what killed the owner before.
+                    resumption = await self._take_over(forgive=served and not careful)
+                    failures, served, careful = 0, True, careful or resumption.unclean
                     await self._serve(resumption.offset, careful=careful)
                 except PartitionHalted as error:
                     self._halted(error)
@@ -239,7 +243,11 @@ class PartitionOwner:
             if self._miscounted:
                 await self._store.forgive()
             self._miscounted = True  # until the count is known: a lost answer must not count twice
-            self._counted = offset, await self._store.attempt(offset)
+            try:
+                self._counted = offset, await self._store.attempt(offset)
+            except NotRecovered:
+                self._miscounted = False
+                raise
             self._miscounted = False
         return self._counted[1]
 
@@ -376,6 +384,13 @@ def _decoded(delivered: Delivered) -> ChangeCommand | None:
     try:
         command = decode_command(delivered.value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    # Keys of records and of the store are made of these: what no gateway writes must not stop a partition. An id that
+    # makes no resource may be anything a caller put into a path.
+    named = _TENANT.fullmatch(command.tenant)
+    if isinstance(command.change, Create):
+        named = named and _RESOURCE_ID.fullmatch(command.resource_id)
+    if not named or delivered.key != f"{command.tenant}/{command.resource_id}":
         return None
     ahead = command.accepted_at - delivered.appended_at
     if command.budget and ahead > 0:

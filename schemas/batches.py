@@ -10,6 +10,7 @@ import msgspec
 from schemas.changes import Change, Decision, Name, NoChange, View
 from schemas.commands import ChangeCommand, verb_of
 from schemas.decide import decide, replay
+from schemas.errors import KeyReused
 from schemas.outcomes import Outcome, Refusal
 
 
@@ -72,6 +73,11 @@ def plan(commands: Sequence[ChangeCommand], views: Sequence[View], now: int, mar
     return steps
 
 
+def is_late(command: ChangeCommand, now: int, margin: int) -> bool:
+    """Tell whether it is too late to decide the command: ``margin`` is what making it durable may take (CP-18)."""
+    return bool(command.budget) and now >= command.accepted_at + command.budget - margin
+
+
 def _chained(view: View, earlier: Change | None) -> View:
     if earlier is None:
         return view
@@ -84,7 +90,7 @@ def _step(command: ChangeCommand, view: View, now: int, margin: int) -> Step:
         answer = replay(command, view)
         if answer is not None:
             return answer
-        if command.budget and now >= command.accepted_at + command.budget - margin:
+        if is_late(command, now, margin):
             return Expired()
         return decide(command, view)
     except Exception as error:  # noqa: BLE001 - any defect in deciding one command; the others must go on
@@ -94,12 +100,16 @@ def _step(command: ChangeCommand, view: View, now: int, margin: int) -> Step:
 def outcome_of(command: ChangeCommand, decision: Change | NoChange | Refusal, unseen: str | None) -> Outcome:
     """Return the outcome to store for a decision; ``unseen`` names a create so that its repeat is recognised."""
     version, error, status = 0, None, decision.status
+    key = None if command.key is msgspec.UNSET else command.key
     if isinstance(decision, Change):
         version = decision.version
     elif isinstance(decision, NoChange):
         version = decision.resource.version
     else:
         error = decision
+        if status == KeyReused.status:
+            # A refused use does not own the key: in a replay it might come before the request that does (INV-7).
+            key = None
     return Outcome(
         txn=command.txn,
         status=status,
@@ -109,7 +119,7 @@ def outcome_of(command: ChangeCommand, decision: Change | NoChange | Refusal, un
         error=error,
         verb=verb_of(command),
         fingerprint=command.fingerprint,
-        key=None if command.key is msgspec.UNSET else command.key,
+        key=key,
         unseen=unseen,
         gateway=command.gateway,
         decided_at=command.accepted_at,

@@ -18,6 +18,11 @@ A longer value is cut, and cannot be redriven; a gateway writes none, its bodies
 """
 
 
+MOST_NAME: Final = 256
+MOST_KEY: Final = 1024
+"""Characters of a member and of the key; longer ones are no gateway's, and the letter must fit into its topic."""
+
+
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, tag=1, tag_field="v"):
     """A parked command, as it stands in the dead-letter topic."""
 
@@ -80,7 +85,9 @@ def envelope_of(value: bytes) -> Envelope:
     for field in msgspec.structs.fields(Envelope):
         if field.name in members:
             with contextlib.suppress(*_UNREADABLE):
-                read[field.name] = msgspec.json.decode(members[field.name], type=field.type)
+                member: Any = msgspec.json.decode(members[field.name], type=field.type)
+                if not isinstance(member, str) or len(member) <= MOST_NAME:
+                    read[field.name] = member
     return Envelope(**read)
 
 
@@ -94,7 +101,7 @@ def parked(
         partition=partition,
         offset=offset,
         parked_at=parked_at,
-        key=key,
+        key=key[:MOST_KEY],
         value=base64.b64encode(value[:MOST_VALUE]).decode(),
         cut=len(value) > MOST_VALUE,
         version=version,

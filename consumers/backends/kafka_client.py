@@ -9,7 +9,7 @@ import logging
 import ssl
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.conn import collect_hosts, create_conn
@@ -34,6 +34,7 @@ from consumers.errors import LogUnavailable, OperatorError, WrongSettings
 from consumers.settings import KafkaSettings
 from consumers.topics import MISSING
 
+T = TypeVar("T")
 REQUEST_LIMIT_MS: Final = 10_000
 """How long a broker may take over one request; aiokafka tries again after it."""
 START_LIMIT_S: Final = 15.0
@@ -147,6 +148,21 @@ async def _reason(kafka: KafkaSettings, error: Exception) -> Exception:
         except CLIENT_ERRORS:
             continue
     return error
+
+
+async def together(*works: Coroutine[Any, Any, T]) -> list[T]:
+    """Return what all of them return; should one fail, none is left running: it would go on, held by nobody.
+
+    A producer whose start goes on fences the live owner when it is through.
+    """
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        return await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
 
 
 @contextlib.asynccontextmanager

@@ -19,6 +19,7 @@ from consumers.backends.kafka_client import (
     client_arguments,
     connecting,
     consuming,
+    together,
     translated,
     translating,
 )
@@ -72,10 +73,10 @@ class KafkaPartitionLog:
         producers = tuple(self._producer(f"{self._topics.state}-{self._partition}-{n}") for n in range(2))
         try:
             async with connecting(self._kafka, f"open partition {self._partition}"):
-                await asyncio.gather(*(producer.start() for producer in producers))
+                await together(*(producer.start() for producer in producers))
                 # Now rather than in the first transaction, whose time limit is short.
                 for topic in (self._topics.state, self._topics.events, self._topics.dead):
-                    await asyncio.gather(*(producer.partitions_for(topic) for producer in producers))
+                    await together(*(producer.partitions_for(topic) for producer in producers))
         except BaseException:
             self._end(producers)
             raise
@@ -87,7 +88,7 @@ class KafkaPartitionLog:
         place = self._place
         async with contextlib.AsyncExitStack() as stack:
             # The isolation level is the consumer's, not the question's: two of them.
-            every, committed = await asyncio.gather(
+            every, committed = await together(
                 stack.enter_async_context(consuming(self._kafka, place, isolation_level="read_uncommitted")),
                 stack.enter_async_context(consuming(self._kafka, place, isolation_level="read_committed")),
             )

@@ -46,11 +46,12 @@ MOST_COMMANDS: Final = 100
 MARK_AGE_MS: Final = 60_000
 """After this the watermark's time is refreshed (CP-16)."""
 EMPTY_TIMEOUT_S: Final = 120.0
-MOST_ENTRIES: Final = 4096
+MOST_ENTRIES: Final = 1024
 """Entries of a gateway's stream: seconds of answers at full load; what is trimmed is found as a stored outcome."""
 REPLIES_LIFE_MS: Final = 60_000
 """How long the stream of a gateway stays that gets no more answers."""
-_MOST_REPLY_BYTES: Final = 1024 * 1024
+_MOST_REPLY_BYTES: Final = 64 * 1024
+_MOST_IMAGE_BYTES: Final = 16 * 1024
 
 _encoder = msgspec.msgpack.Encoder()
 _NOTHING: Final = View()
@@ -349,12 +350,15 @@ class RedisPartitionStore:
     # -- Answers ------------------------------------------------------------------------------------------------------
 
     async def reply(self, replies: Sequence[Addressed]) -> None:
-        """See ``PartitionStore.reply``: entries of about a mebibyte in the gateways' streams."""
+        """See ``PartitionStore.reply``: small entries in the gateways' streams, large users left out."""
         entries: list[tuple[str, list[SentReply]]] = []
         open_entries: dict[str, tuple[list[SentReply], int]] = {}
         for reply in replies:
             answer = sent(reply.txn, reply.answer)
             size = 512 if answer.image is None else 512 + len(memoryview(answer.image.doc))
+            if size > _MOST_IMAGE_BYTES:
+                # Streams of large users would fill Redis: the gateway reads them where they are stored.
+                answer, size = msgspec.structs.replace(answer, image=None), 512
             entry, bytes_before = open_entries.get(reply.gateway, ([], _MOST_REPLY_BYTES))
             if bytes_before + size > _MOST_REPLY_BYTES:
                 entry, bytes_before = [], 0

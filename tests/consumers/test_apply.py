@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 import pytest
@@ -13,7 +13,7 @@ from prometheus_client import generate_latest
 from consumers import apply as apply_module
 from consumers.apply import Answer, ApplyLoop, straight_to
 from consumers.metrics import Metrics
-from consumers.ports import Reader, Reply
+from consumers.ports import Claim, Reader, Reply, Reservation
 from consumers.submission import Expired, Failed, OutcomeUnknown
 from schemas.commands import ChangeCommand, Create
 from schemas.numbering import Batch
@@ -444,3 +444,45 @@ async def test_INV6_where_commands_come_again_even_never_waits_until_the_place_i
     assert answered_before == [0, 0]
     answer = line.answers[again.txn]
     assert isinstance(answer, Expired) if late else isinstance(answer, Reply) and answer.replayed
+
+
+async def test_CP18_what_became_late_while_names_were_waited_for_is_not_decided(
+    store: FaultyStore, reader: Reader
+) -> None:
+    command, timely = commands.create(), commands.create()
+    now = command.accepted_at / 1000
+    late = msgspec.structs.replace(command, budget=5000)
+    line = Line(late, timely)
+    reserve = store.reserve
+
+    async def slowly(claims: Sequence[Claim]) -> list[Reservation]:
+        nonlocal now
+        now += 2
+        return await reserve(claims)
+
+    store.reserve = slowly  # type: ignore[method-assign]
+    loop = ApplyLoop(
+        line, store, straight_to(store), metrics=Metrics(), issuer="urn:test", margin_ms=4000, clock=lambda: now
+    )
+    assert await loop.apply([late, timely]) == 2
+    first, second = await line.answered(late, timely)
+
+    assert isinstance(first, Expired)
+    assert status_of(second) == 201
+    assert not await stored(reader, late)
+
+
+async def test_CP18_a_refusal_that_was_late_when_it_was_planned_is_not_planned_for_ever(store: FaultyStore) -> None:
+    first = commands.create(key="k", fingerprint="one")
+    line = Line(first)
+    await loop_over(line, store).apply([first])
+    other = commands.create(key="k", fingerprint="two", accepted_at=commands.ANCIENT)
+    line.add(other)
+    ticks = iter(range(commands.now(), commands.now() + 10_000_000, 10))
+    loop = ApplyLoop(
+        line, store, straight_to(store), metrics=Metrics(), issuer="urn:test", clock=lambda: next(ticks) / 1000
+    )
+    await loop.apply([other])
+    (answer,) = await line.answered(other)
+
+    assert status_of(answer) == 422

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 
 from consumers.errors import NotRecovered, StoreUnavailable
@@ -13,6 +14,7 @@ from consumers.owner import PartitionOwner
 from consumers.partition_ports import Addressed, Delivered
 from consumers.ports import Claim, Granted, Reply, Reservation, Snapshot
 from consumers.slots import TransactionSlots
+from consumers.submission import Failed
 from schemas.changes import View
 from schemas.commands import ChangeCommand, encode_command
 from schemas.numbering import Batch
@@ -115,3 +117,47 @@ async def test_CP26_waiting_for_the_store_is_no_attempt_at_the_command(store: St
     assert [len(transaction.dead) for transaction in log.appended] == [0], "it was applied, not parked"
     assert isinstance(store.replies[0].answer, Reply)
     assert store.attempts == 1
+
+
+async def test_an_id_that_no_gateway_mints_is_404_and_no_dead_letter() -> None:
+    command = commands.delete(commands.create(resource_id="jane@example.com"))
+    store, feed, log = Store(missing=[]), Feed(command), Log()
+    feed.left = [msgspec.structs.replace(feed.left[0], key="acme/jane@example.com")]
+    owner = PartitionOwner(
+        0, feed, log, store, metrics=Metrics(), issuer="urn:test", slots=TransactionSlots(1)  # type: ignore[arg-type]
+    )  # fmt: skip
+    serving = asyncio.create_task(owner._serve(7, careful=False))
+    async with asyncio.timeout(30):
+        while feed.left:
+            await asyncio.sleep(0.01)
+    owner.stop()
+    await serving
+
+    assert [len(transaction.dead) for transaction in log.appended] == [0]
+    answer = store.replies[0].answer
+    assert isinstance(answer, Reply)
+    assert answer.outcome.status == 404
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"tenant": "a/b"}, {"tenant": ""}, {"resource_id": ""}, {"resource_id": "x\0y"}, {"resource_id": "y"}],
+    ids=["tenant with a slash", "no tenant", "no id", "id with a NUL", "another id than the key's"],
+)
+async def test_INV18_a_command_that_no_gateway_writes_is_parked_before_its_names_become_keys(
+    changed: dict[str, str],
+) -> None:
+    command = msgspec.structs.replace(commands.create(resource_id="x"), **changed)
+    store, feed, log = Store(missing=[]), Feed(command), Log()
+    owner = PartitionOwner(
+        0, feed, log, store, metrics=Metrics(), issuer="urn:test", slots=TransactionSlots(1)  # type: ignore[arg-type]
+    )  # fmt: skip
+    serving = asyncio.create_task(owner._serve(7, careful=False))
+    async with asyncio.timeout(30):
+        while feed.left:
+            await asyncio.sleep(0.01)
+    owner.stop()
+    await serving
+
+    assert [len(transaction.dead) for transaction in log.appended] == [1]
+    assert isinstance(store.replies[0].answer, Failed)

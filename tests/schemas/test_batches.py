@@ -13,7 +13,8 @@ from schemas import batches, urns
 from schemas.batches import Crashed, Expired, Step, outcome_of, plan
 from schemas.changes import Change, NoChange, View
 from schemas.commands import ChangeCommand, Create, Delete, Replace, Verb
-from schemas.decide import decide
+from schemas.decide import decide, refusal
+from schemas.errors import KeyReused, NotFound
 from schemas.outcomes import Outcome, Refusal
 from tests.schemas.samples import ANN, BOB, FINGERPRINT, NOON, TXN, body, command, outcome, patch, stored, user, view
 
@@ -393,3 +394,11 @@ def test_INV_17_a_batch_is_planned_the_same_way_each_time(changes: list[tuple[Ve
     views = [view(user(f"name-of-{uid}", uid)) if uid in live else View() for _, uid in changes]
 
     assert plan(commands, views, NOON, 0) == plan(commands, views, NOON, 0)
+
+
+def test_INV7_a_refused_use_of_a_key_does_not_own_it() -> None:
+    """Partitions are replayed in any order: the refusal might come before the request that the key belongs to."""
+    reused = refusal(KeyReused("used for another request"))
+
+    assert outcome_of(command(Delete(), key="k"), reused, None).key is None
+    assert outcome_of(command(Delete(), key="k"), refusal(NotFound("no User has this id")), None).key == "k"

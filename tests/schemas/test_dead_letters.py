@@ -13,6 +13,8 @@ from schemas import dead_letters
 from schemas.changes import Change, View
 from schemas.commands import Create, Delete, Patch, Replace, Verb, decode_command, encode_command
 from schemas.dead_letters import (
+    MOST_KEY,
+    MOST_NAME,
     DeadLetter,
     Envelope,
     decode_dead_letter,
@@ -238,3 +240,12 @@ def test_a_redriven_patch_keeps_its_operations() -> None:
 
     assert isinstance(made.change, Patch)
     assert made.change == patch(CEO, password=None)
+
+
+def test_names_and_keys_that_no_gateway_makes_are_left_out_so_that_the_letter_fits() -> None:
+    long = "x" * (MOST_NAME + 1)
+    value = msgspec.json.encode({"txn": "t-1", "tenant": long, "gateway": "g" * MOST_NAME, "accepted_at": 5})
+
+    assert envelope_of(value) == Envelope(txn="t-1", gateway="g" * MOST_NAME, accepted_at=5)
+    letter = parked(key="k" * 5000, value=value, why="it is junk", partition=0, offset=1, parked_at=2)
+    assert (letter.tenant, len(letter.key)) == (None, MOST_KEY)

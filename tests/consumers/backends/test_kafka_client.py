@@ -12,7 +12,14 @@ import pytest
 from aiokafka import errors
 
 from consumers.backends import kafka_client
-from consumers.backends.kafka_client import CLIENT_ERRORS, RateLimit, client_arguments, translated, translating
+from consumers.backends.kafka_client import (
+    CLIENT_ERRORS,
+    RateLimit,
+    client_arguments,
+    together,
+    translated,
+    translating,
+)
 from consumers.backends.kafka_commands import KafkaCommandLog
 from consumers.backends.kafka_events import open_event_logs
 from consumers.backends.kafka_group import KafkaCommandGroup
@@ -197,3 +204,22 @@ async def test_a_broker_whose_certificate_another_authority_signed_is_not_talked
     unknown = msgspec.structs.replace(secure, ca_file="")
     with pytest.raises(LogUnavailable, match=r"no TLS with Kafka at .*CERTIFICATE_VERIFY_FAILED.*kafka\.ca_file"):
         await require_topics(Settings(kafka=unknown))
+
+
+async def test_CP12_where_one_of_several_fails_none_is_left_running() -> None:
+    """A producer whose start goes on, held by nobody, would fence the live owner when it is through."""
+    ended: list[str] = []
+
+    async def fails() -> None:
+        await asyncio.sleep(0)
+        raise LogUnavailable("no broker")
+
+    async def hangs() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("hangs")
+
+    with pytest.raises(LogUnavailable):
+        await together(fails(), hangs())
+    assert ended == ["hangs"]
