@@ -122,10 +122,8 @@ class FakeCommandLog:
 
         def append() -> Appended:
             entry = log.append(broker.now(), key, value)
-            if self._process.skew_s > FAR_S:
-                command = decode_command(value)
-                world.witness.accepted(command.txn, command.budget)
-            world.repeat(partition, key, value)
+            self._appended(value)
+            world.repeat(partition, key, value, lambda: self._appended(value))
             return Appended(entry.offset, entry.at)
 
         await self._process.gate()
@@ -135,6 +133,12 @@ class FakeCommandLog:
         return await world.network.call(
             self._process, broker, append, limit_s=APPEND_LIMIT_S, lane=f"commands-{partition}"
         )
+
+    def _appended(self, value: bytes) -> None:
+        """Of a clock that is not believed only the time of the append counts, of a repeat as of the first."""
+        if self._process.skew_s > FAR_S:
+            command = decode_command(value)
+            self._world.witness.accepted(command.txn, command.budget)
 
     def _late(self, append: Callable[[], Appended]) -> None:
         if not self._process.dead:

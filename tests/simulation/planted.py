@@ -45,7 +45,7 @@ PLANTED: Final = (
         function=owner.PartitionOwner._persist_up_to,
         line="raise OwnershipLost(str(error)) from error",
         instead="return",
-        seeds=(1057,),
+        seeds=(1031, 1057),
     ),
     Planted(
         rule="CP-4",
@@ -53,7 +53,7 @@ PLANTED: Final = (
         function=_BOOT,
         line='return f"{self.run_id} {self.replid}"',
         instead="return self.run_id",
-        seeds=(1005,),
+        seeds=(1008, 1005),
         twin=True,
     ),
     Planted(
@@ -62,7 +62,7 @@ PLANTED: Final = (
         function=redis_scripts.Scripts.fenced,
         line='if self.redis.get(("fence", partition)) != fence:',
         instead="if False:",
-        seeds=(1004,),
+        seeds=(1016, 1004),
         twin=True,
     ),
     Planted(
@@ -87,7 +87,7 @@ PLANTED: Final = (
         function=decide._create,
         line="if view.resource is not None or view.gone:",
         instead="if False:",
-        seeds=(1009,),
+        seeds=(1011, 1009),
     ),
     Planted(
         rule="CP-9",
@@ -104,7 +104,7 @@ PLANTED: Final = (
         function=redis_ports.FakePartitionStore._owned,
         line="self._scripts.fenced(self._partition, fence)",
         instead="recovered and self._scripts.fenced(self._partition, fence)",
-        seeds=(1004,),
+        seeds=(1016, 1004),
         twin=True,
     ),
     Planted(
@@ -129,7 +129,7 @@ PLANTED: Final = (
         function=redis_scripts.Scripts.is_whole,
         line="partitions >= self._partitions",
         instead="len(partitions) > 0",
-        seeds=(1000,),
+        seeds=(1008, 1000),
         twin=True,
     ),
     Planted(
@@ -151,9 +151,9 @@ PLANTED: Final = (
     Planted(
         rule="CP-18",
         what="commands are decided after their budget",
-        function=batches._step,
-        line="if command.budget and now >= command.accepted_at + command.budget - margin:",
-        instead="if False:",
+        function=batches.is_late,
+        line="return bool(command.budget) and now >= command.accepted_at + command.budget - margin",
+        instead="return False",
         seeds=(1000,),
     ),
     Planted(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random as global_random
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 from random import Random
 from typing import Any, Final, Literal
@@ -140,7 +141,7 @@ class World:
         self.counts["redis flushed"] += 1
         self.redis.script(self.redis.clear)
 
-    def repeat(self, partition: int, key: str, value: bytes) -> None:
+    def repeat(self, partition: int, key: str, value: bytes, appended: Callable[[], None]) -> None:
         """Append a command again, now and then: at once or while it may still be in somebody's budget."""
         if self.healed or self.random.random() >= self.repeats:
             return
@@ -151,6 +152,7 @@ class World:
             if broker.up:
                 self.counts["commands repeated"] += 1
                 broker.commands[partition].append(broker.now(), key, value)
+                appended()
 
         self.loop.call_later(after, again)
 
