@@ -14,7 +14,7 @@ import msgspec
 
 from consumers.errors import NotRecovered, OperatorError
 from consumers.partition_ports import Addressed, Deliver, OwnershipLost
-from consumers.ports import Claim, Page, Reservation, Snapshot
+from consumers.ports import Claim, Page, Reservation, Snapshot, Taken
 from consumers.replies import decode_replies, encode_replies, received, sent
 from schemas.changes import Name
 from schemas.commands import ChangeCommand
@@ -188,7 +188,10 @@ class FakePartitionStore:
             # Before the script is sent: it may run and its answer be lost.
             place = claim.tenant, claim.resource_id
             self._granted[place] = (*self._granted.get(place, ()), *claim.names)
-        return await self._owned(lambda: self._scripts.reserve(self._partition, fence, claims))
+        made = await self._owned(lambda: self._scripts.reserve(self._partition, fence, claims))
+        taken = [claim for claim, one in zip(claims, made, strict=True) if isinstance(one, Taken)]
+        self._world.witness.taken.update((claim.tenant, claim.resource_id) for claim in taken)
+        return made
 
     async def commit(self, batch: Batch) -> None:
         """See ``Store.commit``: looked at as a whole, one script for a few commands, the watermark moves with the last."""

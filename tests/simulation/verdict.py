@@ -103,7 +103,9 @@ def _stored(world: World) -> list[str]:
         found.append("INV-4: two live users share a name")
     if index != holders:
         found.append("INV-4: the index of names is not what the users' records say")
-    for _, outcome in world.redis.items("out"):
+    for (_, tenant, _), outcome in world.redis.items("out"):
+        if outcome.status == 409 and (tenant, outcome.resource_id) not in world.witness.taken:
+            found.append(f"CP-20: {outcome.txn} was refused for a name that nobody held")
         if outcome.status == 503:
             found.append(f"CP-25: the outcome of {outcome.txn} is an answer that says nothing of it")
     return found

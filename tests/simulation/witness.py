@@ -23,6 +23,8 @@ class Witness:
         self._looked: dict[tuple[str, str], float] = {}
         self.budgets: dict[str, float] = {}
         """When the budget of each command ends, by txn."""
+        self.taken: set[tuple[str, str]] = set()
+        """Who was told that a name is held by another: tenant and resource id."""
         self.parked: set[str] = set()
         """The commands that were answered as set aside, by txn."""
         self.decided: dict[str, float] = {}
