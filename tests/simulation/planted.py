@@ -129,7 +129,7 @@ PLANTED: Final = (
         function=redis_scripts.Scripts.is_whole,
         line="partitions >= self._partitions",
         instead="len(partitions) > 0",
-        seeds=(1008, 1000),
+        seeds=(1008, 1010),
         twin=True,
     ),
     Planted(
@@ -146,7 +146,7 @@ PLANTED: Final = (
         function=batches.plan,
         line="_chained(view, changed.get(address))",
         instead="view",
-        seeds=(1005,),
+        seeds=(1017, 1005),
     ),
     Planted(
         rule="CP-18",
@@ -170,15 +170,7 @@ PLANTED: Final = (
         function=batches.plan,
         line="if address in awaiting or key in keys",
         instead="if key in keys",
-        seeds=(1023,),
-    ),
-    Planted(
-        rule="CP-20",
-        what="a reservation answers 409",
-        function=apply.ApplyLoop._reserve,
-        line="return result[:i] if i else [batches.Expired()]",
-        instead='result[i] = refusal(Uniqueness("in use"))',
-        seeds=(1052,),
+        seeds=(1001, 1023),
     ),
     Planted(
         rule="CP-20 (stale)",
@@ -186,7 +178,7 @@ PLANTED: Final = (
         function=redis_scripts.Scripts._stale,
         line='return fence.startswith("active:") and fence != token',
         instead="return False",
-        seeds=(1076,),
+        seeds=(1025, 1076),
         twin=True,
     ),
     Planted(
@@ -195,7 +187,7 @@ PLANTED: Final = (
         function=redis_ports.FakePartitionStore._commit,
         line="self._scripts.commit(self._partition, changes, outcomes, last)",
         instead="self._scripts.commit(self._partition, changes, outcomes, rest)",
-        seeds=(1045,),
+        seeds=(1011, 1045),
         twin=True,
     ),
     Planted(
@@ -228,7 +220,7 @@ PLANTED: Final = (
         function=apply.ApplyLoop._reserve,
         line="if first is not None:",
         instead="if False:",
-        seeds=(1009,),
+        seeds=(1017, 1009),
     ),
 )
 
