@@ -192,7 +192,7 @@ class ApplyLoop:
                     continue
                 case Contended():
                     # Never a refusal: a 409 because of a mere reservation would be permanent for its caller (CP-20).
-                    return result[:i] if i else [batches.Expired()]
+                    return result[:i] if i else [_given_up(commands[0])]
                 case Taken(name=name, unseen=first):
                     if first is not None:
                         result[i] = first
@@ -259,6 +259,11 @@ class ApplyLoop:
         for (tenant, verb, result), count in self._tally.items():
             self._metrics.commands(tenant, verb, result, count)
         self._tally.clear()
+
+
+def _given_up(command: ChangeCommand) -> Step:
+    """Return what becomes of a command whose names stay reserved: its caller asks again; where nobody waits it is parked."""
+    return batches.Expired() if command.budget else Crashed(TimeoutError("a name that it wants stays reserved"))
 
 
 def _claim(command: ChangeCommand, change: Change, now: int) -> Claim:

@@ -21,7 +21,7 @@ from consumers.metrics import Metrics
 from consumers.partition_ports import Addressed, CommandFeed, Delivered, OwnershipLost, PartitionLog, PartitionStore
 from consumers.slots import TransactionSlots
 from consumers.submission import Failed
-from consumers.takeover import Resumption, take_over
+from consumers.takeover import Belongs, Resumption, take_over
 from schemas.changes import View
 from schemas.commands import ChangeCommand, Create, decode_command, verb_of
 from schemas.dead_letters import DeadLetter, Envelope, envelope_of, parked
@@ -47,6 +47,9 @@ MOST_ATTEMPTS: Final = 3
 RECOVERY_PAUSE_S: Final = 0.05
 LONGEST_PAUSE_S: Final = 5.0
 HALT_PAUSE_S: Final = 30.0
+LONGEST_WORD: Final = 1024
+MOST_APART_MS: Final = 24 * 3600 * 1000
+"""No gateway's clock is that far from the brokers': it would not be ready."""
 _TENANT: Final = re.compile("[a-z0-9][a-z0-9-]{0,62}")
 _RESOURCE_ID: Final = re.compile("[A-Za-z0-9-]{1,64}")
 
@@ -68,6 +71,7 @@ class PartitionOwner:
         metrics: Metrics,
         issuer: str,
         slots: TransactionSlots,
+        belongs: Belongs = lambda _tenant, _resource_id: True,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._partition = partition
@@ -76,6 +80,7 @@ class PartitionOwner:
         self._store = store
         self._metrics = metrics
         self._slots = slots
+        self._belongs = belongs
         self._clock = clock
         self._applying = ApplyLoop(
             self,
@@ -148,6 +153,7 @@ class PartitionOwner:
             self._feed,
             metrics=self._metrics,
             held=self._held,
+            belongs=self._belongs,
             clock=self._clock,
         )
         self._metrics.halted(self._partition, 0)
@@ -223,7 +229,7 @@ class PartitionOwner:
         self._taken = delivered[:1] if careful else delivered
         commands = []
         for one in self._taken:
-            command = _decoded(one)
+            command = _decoded(one, self._belongs)
             if command is None:
                 break
             commands.append(command)
@@ -339,7 +345,9 @@ class PartitionOwner:
         if envelope.txn is None or envelope.tenant is None:
             await self._parked(delivered, letter, None)
             return
-        outcome = msgspec.structs.replace(_failure(envelope), decided_at=envelope.accepted_at or delivered.appended_at)
+        apart = abs(envelope.accepted_at - delivered.appended_at)
+        decided_at = envelope.accepted_at if apart <= MOST_APART_MS else delivered.appended_at
+        outcome = msgspec.structs.replace(_failure(envelope), decided_at=decided_at)
         await self._parked(delivered, letter, (envelope.tenant, outcome))
         if envelope.gateway:
             self._answers.append(Addressed(envelope.gateway, envelope.tenant, envelope.txn, Failed(envelope.txn)))
@@ -379,24 +387,36 @@ class PartitionOwner:
         return int(self._clock() * 1000)
 
 
-def _decoded(delivered: Delivered) -> ChangeCommand | None:
+def _decoded(delivered: Delivered, belongs: Belongs) -> ChangeCommand | None:
     """Return the command, bound to end no later than its budget after it was appended, by the broker's clock (CP-18)."""
     try:
         command = decode_command(delivered.value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    # Keys of records and of the store are made of these: what no gateway writes must not stop a partition. An id that
-    # makes no resource may be anything a caller put into a path.
-    named = _TENANT.fullmatch(command.tenant)
-    if isinstance(command.change, Create):
-        named = named and _RESOURCE_ID.fullmatch(command.resource_id)
-    if not named or delivered.key != f"{command.tenant}/{command.resource_id}":
+    if not _is_gateways(command, delivered) or not belongs(command.tenant, command.resource_id):
         return None
     ahead = command.accepted_at - delivered.appended_at
     if command.budget and ahead > 0:
         # Below 0 where the gateway's clock is ahead by more than the budget; 0 would mean that there is no end.
         return msgspec.structs.replace(command, budget=command.budget - ahead or -1)
     return command
+
+
+def _is_gateways(command: ChangeCommand, delivered: Delivered) -> bool:
+    """Tell whether a gateway may have written this: what none writes must not stop a partition.
+
+    Keys of records and of the store are made of tenant and id, expiries of the time. An id that makes no resource may be
+    anything that a caller put into a path.
+    """
+    words = (command.txn, command.resource_id, command.gateway, command.principal, command.fingerprint)
+    return (
+        _TENANT.fullmatch(command.tenant) is not None
+        and (not isinstance(command.change, Create) or _RESOURCE_ID.fullmatch(command.resource_id) is not None)
+        and max(map(len, words)) <= LONGEST_WORD
+        and (command.key is msgspec.UNSET or len(command.key) <= LONGEST_WORD)
+        and delivered.key == f"{command.tenant}/{command.resource_id}"
+        and abs(command.accepted_at - delivered.appended_at) <= MOST_APART_MS
+    )
 
 
 def _failure(envelope: Envelope) -> Outcome:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -18,6 +18,7 @@ from consumers.partition_ports import CommandFeed, Ends, PartitionLog, Partition
 from consumers.retention import DELETE_RETENTION_MS
 from schemas import replays
 from schemas.numbering import Watermark
+from schemas.transactions import StateRecord
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +27,10 @@ SETTLE_LIMIT_S: Final = 30.0
 SETTLE_PAUSE_S: Final = 0.02
 OLDEST_MARK_MS: Final = DELETE_RETENTION_MS // 2
 """A store that was left alone for longer may have missed deletes that the log no longer names (CP-13)."""
+
+
+Belongs = Callable[[str, str], bool]
+"""Tells whether a tenant's resource belongs to the partition."""
 
 
 class Resumption(msgspec.Struct, frozen=True):
@@ -45,6 +50,7 @@ async def take_over(
     *,
     metrics: Metrics,
     held: HeldOutcomes,
+    belongs: Belongs,
     clock: Callable[[], float] = time.time,
 ) -> Resumption:
     """Become the owner of a partition; return where to begin. ``held`` counts the outcomes that are restored.
@@ -59,7 +65,7 @@ async def take_over(
     hit("takeover.opened")
     ends = await _settled(partition, log)
     mark = await _usable(partition, mark, ends, store, int(clock() * 1000))
-    position = await _replayed(log, store, mark, ends, metrics, held, clock)
+    position = await _replayed(log, store, mark, ends, metrics, held, belongs, clock)
     hit("takeover.replayed")
     offset = await _first(partition, position, feed, metrics)
     unclean = await store.unclean()
@@ -115,6 +121,7 @@ async def _replayed(
     ends: Ends,
     metrics: Metrics,
     held: HeldOutcomes,
+    belongs: Belongs,
     clock: Callable[[], float],
 ) -> int:
     """Take everything from the watermark to the end into the store; return the position that the log tells (CP-14)."""
@@ -123,10 +130,7 @@ async def _replayed(
     # The watermark moves when all is in: until then another take-over begins where this one did.
     standing = Watermark(offset=begin, position=position, time=int(clock() * 1000))
     async for stretch in log.read(begin, ends.end):
-        try:
-            chunk = replays.fold(stretch)
-        except replays.UnknownRecord as error:
-            raise PartitionHalted(f"{error}; it was written by a later version than this one") from error
+        chunk = _folded(stretch, belongs)
         stored = await store.records(list(chunk.resources))
         changes = replays.changes_of(chunk, stored)
         await store.replay(changes, chunk.tombstones, chunk.outcomes, chunk.numbers, standing)
@@ -136,6 +140,21 @@ async def _replayed(
         metrics.replayed.inc(len(stretch))
     await store.replay((), (), (), {}, Watermark(offset=ends.end, position=position, time=int(clock() * 1000)))
     return position
+
+
+def _folded(stretch: Sequence[StateRecord], belongs: Belongs) -> replays.Chunk:
+    """Return what a stretch of the log comes to, if all of it may stand in this partition (CP-1)."""
+    try:
+        chunk = replays.fold(stretch)
+    except replays.UnknownRecord as error:
+        raise PartitionHalted(f"{error}; it was written by a later version than this one") from error
+    addresses = (*(latest.address for latest in chunk.resources.values()), *chunk.tombstones)
+    if not all(belongs(address.tenant, address.resource_id) for address in addresses):
+        raise PartitionHalted(
+            "the state log of this partition has resources of another one: redis.shards or kafka.partitions is not what "
+            "it was when they were written; set it back, it is fixed for life"
+        )
+    return chunk
 
 
 async def _first(partition: int, position: int, feed: CommandFeed, metrics: Metrics) -> int:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from consumers.errors import LogUnavailable
@@ -36,7 +37,7 @@ class Worker:
         self._group: CommandGroup | None = None
         self._owners: dict[int, tuple[PartitionOwner, asyncio.Task[None]]] = {}
         self._joining: asyncio.Task[None] | None = None
-        self._joined = False
+        self._joined = self._rejoining = False
 
     @property
     def owned(self) -> frozenset[int]:
@@ -53,7 +54,7 @@ class Worker:
         failures = 0
         try:
             while True:
-                self._group = self._new_group()
+                self._group, self._joined, self._rejoining = self._new_group(), False, False
                 self._joining = asyncio.create_task(self._group.run(self._assigned, self._revoked), name="group")
                 try:
                     await self._joining
@@ -61,9 +62,10 @@ class Worker:
                 except asyncio.CancelledError:
                     if not self._joining.cancelled() or _cancelling():
                         raise
-                    return
+                    if not self._rejoining:
+                        return
                 except LogUnavailable as error:
-                    failures += 1
+                    failures = 1 if self._joined else failures + 1
                     self._metrics.memberships_lost.inc()
                     logger.warning("group membership lost", extra={"action": "join", "error": str(error)})
                 await self._revoked(frozenset(self._owners))
@@ -83,6 +85,7 @@ class Worker:
             if group is not None:
                 owner = self._new_owner(partition, group.feed(partition))
                 task = asyncio.create_task(owner.run(), name=f"owner-{partition}")
+                task.add_done_callback(partial(self._ended, partition, group))
                 self._owners[partition] = owner, task
         self._metrics.partitions.set(len(self._owners))
 
@@ -96,6 +99,15 @@ class Worker:
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=HAND_OVER_S)
             await _cancelled(late)
+
+    def _ended(self, partition: int, group: CommandGroup, task: asyncio.Task[None]) -> None:
+        """Join anew where an owner ended that nobody had told to: its partition would be nobody's until the next rebalance."""
+        owned = partition in self._owners and self._owners[partition][1] is task
+        if owned and group is self._group and group.feed(partition).assigned and self._joining is not None:
+            error = None if task.cancelled() else task.exception()
+            logger.critical("an owner has ended", exc_info=error, extra={"action": "own", "partition": partition})
+            self._rejoining = True
+            self._joining.cancel()
 
     async def _abandon(self) -> None:
         """End everything at once."""

@@ -27,6 +27,7 @@ from consumers.worker import Worker
 from gateway import process
 from gateway.app import worker_app
 from gateway.readiness import Readiness
+from schemas.partitions import partition_of
 
 logger = logging.getLogger("scimgw")
 
@@ -85,7 +86,22 @@ def _worker(settings: Settings, name: str | None, redis: RedisClient, metrics: M
         store = RedisPartitionStore(
             redis, partition=partition, shards=settings.redis.shards, partitions=settings.kafka.partitions
         )
-        return PartitionOwner(partition, feed, log, store, metrics=metrics, issuer=settings.issuer, slots=slots)
+
+        def belongs(tenant: str, resource_id: str) -> bool:
+            return partition == partition_of(
+                tenant, resource_id, shards=settings.redis.shards, partitions=settings.kafka.partitions
+            )
+
+        return PartitionOwner(
+            partition,
+            feed,
+            log,
+            store,
+            metrics=metrics,
+            issuer=settings.issuer,
+            slots=slots,
+            belongs=belongs,
+        )
 
     return Worker(new_group, new_owner, metrics=metrics)
 

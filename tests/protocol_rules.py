@@ -124,7 +124,7 @@ def table() -> str:
     """Return the table of rules, planted bugs and tests, in Markdown."""
     seeds: defaultdict[str, list[str]] = defaultdict(list)
     for plant in PLANTED:
-        seeds[plant.rule].append(f"{plant.what} (seed {plant.seed})")
+        seeds[plant.rule].append(f"{plant.what} (seeds {', '.join(map(str, plant.seeds))})")
     lines = []
     for rule in RULES:
         names = [f"`{each.file}::{each.test}`" for each in shown() if each.rule == rule.number]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.protocol_rules import LATER, README, RULES, missing, with_table
+from tests.protocol_rules import LATER, RULES, missing, with_table
+from tests.requirements import README
 
 
 def test_every_rule_is_shown_in_each_way_that_it_must_be() -> None:

@@ -301,9 +301,13 @@ _LOGGERS: Final = (
 )
 
 
+_OURS: Final = ("consumers.backends.redis_replies", "scimgw.remote")
+"""Loggers of ours that say the same for each command, or five times a second, while a server is away."""
+
+
 def limit_logging(limit: RateLimit | None = None) -> None:
     """Limit how much aiokafka logs, from now on, in this process; repeatable."""
-    for name in _LOGGERS:
+    for name in (*_LOGGERS, *_OURS):
         driver = logging.getLogger(name)
         # A logger's filters do not hold for its children: each has its own.
         if not any(isinstance(one, RateLimit) for one in driver.filters):

@@ -62,7 +62,7 @@ class KafkaCommandLog:
         self._down: LogUnavailable | None = None
         """Why there is no producer, once an attempt to make one has failed."""
         self._running: asyncio.Task[None] | None = None
-        self._reached = False
+        self._reached = self._closing = False
 
     @property
     def reached(self) -> bool:
@@ -72,9 +72,20 @@ class KafkaCommandLog:
     async def start(self) -> None:
         """Begin; does not wait for the brokers."""
         self._running = asyncio.create_task(self._run(), name="command-log")
+        self._running.add_done_callback(self._ended)
+
+    def _ended(self, running: asyncio.Task[None]) -> None:
+        """Begin anew where it ended and nobody had closed it: every append would wait for ever."""
+        if self._closing:
+            return
+        error = None if running.cancelled() else running.exception()
+        logger.critical("the producers' supervisor has ended", exc_info=error, extra={"action": "append"})
+        self._running = asyncio.create_task(self._run(), name="command-log")
+        self._running.add_done_callback(self._ended)
 
     async def close(self) -> None:
         """End at once; what waits gets LogUnavailable."""
+        self._closing = True
         if self._running is not None:
             self._running.cancel()
             with contextlib.suppress(asyncio.CancelledError):

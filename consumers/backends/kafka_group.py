@@ -183,6 +183,8 @@ class KafkaFeed:
         self.partition = partition
         self.position: int | None = None
         """The offset behind what was taken off; None before the first ``seek``."""
+        self._next = 0
+        """The offset expected of the next record read."""
         self._group = group
         self._assigned = False
         self._records: deque[Delivered] = deque()
@@ -208,7 +210,7 @@ class KafkaFeed:
         """See ``CommandFeed.seek``. Raises LogUnavailable."""
         self._clear()
         self._group.seek(self.partition, offset)
-        self.position = offset
+        self.position = self._next = offset
 
     async def take(self, most: int, most_bytes: int, wait_s: float) -> Sequence[Delivered]:
         """See ``CommandFeed.take``."""
@@ -248,6 +250,11 @@ class KafkaFeed:
                 self._clear()
                 self.fail(LogUnavailable(f"partition {self.partition}: the command topic has lost its end"))
                 return
+            if record.offset > self._next:
+                # Commands have no markers and are not compacted: retention overtook us.
+                extra = {"action": "fetch", "partition": self.partition, "from": self._next, "to": record.offset}
+                logger.error("commands were removed by retention before they were decided", extra=extra)
+            self._next = record.offset + 1
             value = record.value or b""
             key = (record.key or b"").decode(errors="replace")
             self._records.append(Delivered(record.offset, record.timestamp, key, value))

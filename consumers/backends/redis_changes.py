@@ -13,7 +13,7 @@ from consumers.backends.redis_records import is_live, record_of, resource_of, st
 from schemas.changes import Name
 from schemas.indexing import index_entries
 from schemas.numbering import StoredChange
-from schemas.outcomes import UNSEEN_LIFE_MS, Outcome, encode_outcome, expires_at
+from schemas.outcomes import KEYED_LIFE_MS, LIFE_MS, UNSEEN_LIFE_MS, Outcome, encode_outcome, expires_at
 from schemas.records import Address, resource_key
 from schemas.timestamps import milliseconds
 
@@ -88,10 +88,11 @@ def change_words(keys: ShardKeys, change: StoredChange) -> list[Any]:
 
 def outcome_words(keys: ShardKeys, tenant: str, outcome: Outcome, now: int) -> list[Any] | None:
     """Return an outcome: key, value, expiry, txn, key of the Idempotency-Key, key of the create, its expiry; None if expired."""
-    expires = expires_at(outcome)
+    # No longer than from now on, whatever its record says: a time beyond Redis' would stop a replay for good.
+    expires = min(expires_at(outcome), now + KEYED_LIFE_MS + LIFE_MS)
     if expires <= now:
         return None
-    repeated_until = outcome.decided_at + UNSEEN_LIFE_MS
+    repeated_until = min(outcome.decided_at + UNSEEN_LIFE_MS, expires)
     return [
         keys.outcome(tenant, outcome.txn),
         encode_outcome(outcome),

@@ -50,8 +50,8 @@ MOST_ENTRIES: Final = 1024
 """Entries of a gateway's stream: seconds of answers at full load; what is trimmed is found as a stored outcome."""
 REPLIES_LIFE_MS: Final = 60_000
 """How long the stream of a gateway stays that gets no more answers."""
-_MOST_REPLY_BYTES: Final = 64 * 1024
-_MOST_IMAGE_BYTES: Final = 16 * 1024
+_MOST_REPLY_BYTES: Final = 128 * 1024
+_MOST_IMAGE_BYTES: Final = 128 * 1024
 
 _encoder = msgspec.msgpack.Encoder()
 _NOTHING: Final = View()
