@@ -204,7 +204,7 @@ PLANTED: Final = (
         function=owner.PartitionOwner._batch,
         line=">= MOST_ATTEMPTS",
         instead=">= 10**9",
-        seeds=(1025,),
+        seeds=(1006,),
     ),
     Planted(
         rule="CP-27",
