@@ -160,7 +160,7 @@ PLANTED: Final = (
         rule="CP-18 (append time)",
         what="the budget ends by the gateway's clock alone",
         function=owner._decoded,
-        line="if command.budget and ahead > 0:",
+        line="if command.accepted_at > delivered.appended_at:",
         instead="if False:",
         seeds=(1001,),
     ),

@@ -143,7 +143,8 @@ def _content(redis: RedisServer) -> dict[Any, Any]:
             expired = expires_at(value) <= now
         elif key[0] == "key":
             outcome = outcomes.get((key[1], value))
-            expired = outcome is None or expires_at(outcome) <= now
+            # Keys have no expiry of their own here, and a command that came again may have another outcome by now.
+            expired = outcome is None or outcome.key != key[2] or expires_at(outcome) <= now
         else:
             expired = False
         if expired:
