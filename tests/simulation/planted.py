@@ -62,7 +62,7 @@ PLANTED: Final = (
         function=redis_scripts.Scripts.fenced,
         line='if self.redis.get(("fence", partition)) != fence:',
         instead="if False:",
-        seeds=(1016, 1004),
+        seeds=(1019, 1030, 1042),
         twin=True,
     ),
     Planted(
@@ -220,7 +220,7 @@ PLANTED: Final = (
         function=apply.ApplyLoop._reserve,
         line="if first is not None:",
         instead="if False:",
-        seeds=(1017, 1009),
+        seeds=(1067, 1071, 1120),
     ),
 )
 
