@@ -166,7 +166,7 @@ class FakeFeed:
 
     async def seek(self, offset: int) -> None:
         """See ``CommandFeed.seek``."""
-        self._position = self._world.dealt[self._partition] = offset
+        self._position = self._world.dealt[self._partition][self] = offset
         self._fetched = []
 
     async def take(self, most: int, most_bytes: int, wait_s: float) -> Sequence[Delivered]:
@@ -198,7 +198,7 @@ class FakeFeed:
         def fetch() -> list[Delivered]:
             if self._position < self._log.start:
                 # Retention took what was never delivered, as after days without a worker: the consumer goes on behind it.
-                self._position = self._world.dealt[self._partition] = self._log.start
+                self._position = self._world.dealt[self._partition][self] = self._log.start
             entries = [entry for entry in self._log.entries if entry.offset >= self._position][:most]
             return [Delivered(e.offset, e.at, e.key, e.value or b"") for e in entries]
 
@@ -206,7 +206,7 @@ class FakeFeed:
 
     def done(self, count: int) -> None:
         """See ``CommandFeed.done``."""
-        self._position = self._world.dealt[self._partition] = self._fetched[count - 1].offset + 1
+        self._position = self._world.dealt[self._partition][self] = self._fetched[count - 1].offset + 1
         del self._fetched[:count]
 
     @property

@@ -112,7 +112,7 @@ async def _drained(world: World) -> bool:
         await asyncio.sleep(1.0)
         logs = world.broker.commands
         whole = Scripts(world.redis, world.shard, world.partition_of).is_whole()
-        if whole and all(world.dealt[p] >= logs[p].end for p in world.shard):
+        if whole and all(world.dealt_with(p) >= logs[p].end for p in world.shard):
             await asyncio.sleep(25.0)
             return True
     return False

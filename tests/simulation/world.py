@@ -68,14 +68,18 @@ class World:
         self.healed = False
         self.leapt_at = -1.0
         """When time last leapt."""
-        self.dealt: dict[int, int] = dict.fromkeys(self.shard, 0)
-        """Offset behind the last command that the last owner of each partition dealt with."""
+        self.dealt: dict[int, dict[object, int]] = {partition: {} for partition in self.shard}
+        """Offset behind the last command that each reader of a partition dealt with: an owner that was fenced begins again."""
         self._processes: list[Process] = []
         self._names = 0
 
     def partition_of(self, tenant: str, resource_id: str) -> int:
         """Return the partition of a resource."""
         return partition_of(tenant, resource_id, shards=1, partitions=self.partitions)
+
+    def dealt_with(self, partition: int) -> int:
+        """Return the offset behind the last command of a partition that some reader dealt with."""
+        return max(self.dealt[partition].values(), default=0)
 
     def process(self, kind: str, skew_s: float = 0.0) -> Process:
         """Return a new process with a name that none had before."""
