@@ -178,7 +178,7 @@ PLANTED: Final = (
         function=redis_scripts.Scripts._stale,
         line='return fence.startswith("active:") and fence != token',
         instead="return False",
-        seeds=(1025, 1076),
+        seeds=(1025, 1038, 1076),
         twin=True,
     ),
     Planted(
@@ -187,7 +187,7 @@ PLANTED: Final = (
         function=redis_ports.FakePartitionStore._commit,
         line="self._scripts.commit(self._partition, changes, outcomes, last)",
         instead="self._scripts.commit(self._partition, changes, outcomes, rest)",
-        seeds=(1011, 1045),
+        seeds=(1011, 1017, 1027, 1045),
         twin=True,
     ),
     Planted(
