@@ -333,9 +333,8 @@ class PartitionOwner:
             resource_id=command.resource_id,
             verb=verb_of(command),
             fingerprint=command.fingerprint,
-            key=None if command.key is msgspec.UNSET else command.key,
             decided_at=command.accepted_at,
-        )
+        )  # without its Idempotency-Key, which would answer 500 for a day: a repeat may well succeed
         await self._parked(delivered, letter, (command.tenant, outcome))
 
     async def _park_undecodable(self, delivered: Delivered) -> None:

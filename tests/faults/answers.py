@@ -35,6 +35,10 @@ def _check_requests(findings: Findings) -> None:
         for attempt in request.attempts:
             if attempt.succeeded:
                 _check_success(findings, request, attempt)
+            elif attempt.status == 500 and attempt.txn in findings.parked:
+                if event is not None and event.txn == attempt.txn:
+                    text = f"set aside, yet version {event.version} is its effect"
+                    findings.add("INV-6", "late", text, event.resource, attempt)
             elif attempt.status is not None and attempt.status not in _DECISIONS | _TURNED_AWAY:
                 text = f"status {attempt.status} for a valid request"
                 findings.add("(d)", "refused", text, attempt.resource, attempt)

@@ -20,7 +20,7 @@ from tests.faults.checker import check
 from tests.faults.collect import final_state
 from tests.faults.history import Operation, Recorder
 from tests.faults.load import Load, Plan
-from tests.faults.outcomes import asked, check_told
+from tests.faults.outcomes import asked, check_told, parked
 from tests.faults.servers import Embedded
 from tests.faults.violations import Violation
 
@@ -186,7 +186,7 @@ async def run(
     state = await final_state(site.urls, site.token, history, site.tenant)
     result = Result(history, state, await site.published(), strikes, outcomes)
     keep(site.directory, result)
-    result.violations = check(history, state, result.events, polled=site.polled)
+    result.violations = check(history, state, result.events, polled=site.polled, parked=parked(outcomes))
     result.violations += check_told(history, result.events, outcomes)
     return result
 

@@ -30,6 +30,7 @@ def check(
     redelivered: bool = False,
     budget_ns: int = BUDGET_NS,
     polled: bool = False,
+    parked: frozenset[str] = frozenset(),
 ) -> list[Violation]:
     """Return what breaks the promise; an empty list is a clean run.
 
@@ -38,7 +39,8 @@ def check(
     log, the last one of a key counts. ``events``: records ``{partition, offset, key, headers, value}`` of the event log
     in the order in which a subscriber got them. ``redelivered``: whether a subscriber's record may hold identical
     repeats; the log itself may not. ``polled``: whether replies may get lost on their way to the gateway, which then
-    answers with the stored outcome and the resource as it is now.
+    answers with the stored outcome and the resource as it is now. ``parked``: txns of commands that were set aside:
+    their callers get 500, and nothing of them may ever be applied.
     """
     operations = list(history)
     log, violations = decode(events)
@@ -47,7 +49,7 @@ def check(
     for event in log:
         versions[event.resource].setdefault(event.version, event)
     timelines = {resource: Timeline(resource, max(made)) for resource, made in versions.items()}
-    findings = Findings(operations, attribute(operations, log), versions, timelines, polled)
+    findings = Findings(operations, attribute(operations, log), versions, timelines, polled, parked)
     findings.violations += [*violations, *disorder, *findings.attribution.violations]
     check_answers(findings)
     check_absences(findings)

@@ -28,7 +28,11 @@ def _is_open(operation: Operation) -> bool:
 async def asked(urls: Sequence[str], token: str, history: Iterable[Operation]) -> list[dict[str, Any]]:
     """GET the outcome of every write that was answered "unknown", from one gateway or another."""
     turns = cycle(urls)
+    history = list(history)
     waiting = [operation.answer["txn"] for operation in history if told_unknown(operation)]
+    waiting += {
+        operation.txn for operation in history if operation.is_write and operation.status == 500 and operation.txn
+    }
     found: list[dict[str, Any]] = []
     headers = {"Authorization": f"Bearer {token}"}
     async with aiohttp.ClientSession(headers=headers) as session:
@@ -43,6 +47,12 @@ async def asked(urls: Sequence[str], token: str, history: Iterable[Operation]) -
             for _ in range(PARALLEL):
                 group.create_task(ask())
     return found
+
+
+def parked(outcomes: Iterable[dict[str, Any]]) -> frozenset[str]:
+    """Return the txns of commands that were set aside: the third attempt at what kills its worker is not made (CP-26)."""
+    told = (outcome for outcome in outcomes if (outcome["state"], outcome.get("status")) == ("refused", 500))
+    return frozenset(outcome["txn"] for outcome in told)
 
 
 def check_told(

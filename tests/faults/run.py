@@ -29,7 +29,7 @@ from tests.faults.checker import check
 from tests.faults.cluster import Cluster, clustered
 from tests.faults.history import Recorder, read_history
 from tests.faults.load import Plan
-from tests.faults.outcomes import check_told
+from tests.faults.outcomes import check_told, parked
 from tests.faults.servers import serving
 from tests.faults.violations import Kind, Violation
 
@@ -150,7 +150,7 @@ def check_kept(directory: Path) -> list[Violation]:
     history = list(read_history(directory / "history.jsonl"))
     state, events, outcomes = (_records(directory / f"{name}.jsonl") for name in ("state", "events", "outcomes"))
     polled = len({operation.gateway for operation in history}) > 1  # several gateways: the distributed service
-    return check(history, state, events, polled=polled) + check_told(history, events, outcomes)
+    return check(history, state, events, polled=polled, parked=parked(outcomes)) + check_told(history, events, outcomes)
 
 
 def _records(path: Path) -> list[dict[str, Any]]:

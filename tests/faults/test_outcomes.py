@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.faults.history import Intent, Operation
-from tests.faults.outcomes import check_told, told_unknown
+from tests.faults.outcomes import check_told, parked, told_unknown
 from tests.faults.test_checker_by_hand import Story, titled
 
 
@@ -68,3 +68,14 @@ def test_what_left_nothing_may_be_told_as_such(story: Story, state: str) -> None
 
 def test_an_outcome_that_cannot_be_had_is_found(story: Story) -> None:
     assert invariants(story, outcome("another", "status 503")) == ["CP-27"]
+
+
+def test_what_was_set_aside_is_told_by_its_outcome_alone() -> None:
+    told: list[dict[str, Any]] = [
+        {"txn": "parked", "state": "refused", "status": 500},
+        {"txn": "taken", "state": "refused", "status": 409},
+        {"txn": "done", "state": "applied", "status": 200},
+        {"txn": "lost", "state": "unknown", "status": None},
+    ]
+
+    assert parked(told) == {"parked"}
