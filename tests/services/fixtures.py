@@ -74,6 +74,24 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     return report
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup() -> Generator[None, object, object]:
+    """Skip where a fixture has a server of its own that cannot be had here."""
+    try:
+        return (yield)
+    except Missing as why:
+        absent("server of its own", str(why))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call() -> Generator[None, object, object]:
+    """Skip where a test has a server of its own that cannot be had here."""
+    try:
+        return (yield)
+    except Missing as why:
+        absent("server of its own", str(why))
+
+
 def serving(server: Server) -> Iterator[None]:
     """Have the server running until the generator is resumed."""
     RUNNING.append(server)
