@@ -111,7 +111,7 @@ def is_whole(service: Distributed, caller: Scim, resource_id: str) -> None:
     assert listed.count(resource_id) == 1
 
 
-def test_R3_a_full_redis_refuses_writes_with_503_goes_on_reading_and_leaves_nothing_half_done(
+def test_a_full_redis_refuses_writes_with_503_goes_on_reading_and_leaves_nothing_half_done(
     running: Distributed,
 ) -> None:
     caller = running.caller("lists")
@@ -160,7 +160,7 @@ def test_R3_a_full_redis_refuses_writes_with_503_goes_on_reading_and_leaves_noth
         caller.made(deleted["userName"])
 
 
-def test_R3_a_slow_redis_makes_no_refusal_that_is_not_one(running: Distributed) -> None:
+def test_a_slow_redis_makes_no_refusal_that_is_not_one(running: Distributed) -> None:
     caller = running.caller("lists")
     known = caller.made()
     bodies = [user() for _ in range(4)]
