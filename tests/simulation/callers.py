@@ -127,7 +127,6 @@ class Callers:
             # Parked: the worker was killed each time it was tried. To its caller it is as if nobody knew.
             status = 503
             self._world.witness.parked.add(answer.txn)
-            self._world.counts["parked"] += 1
         return Operation(
             number=number,
             client="simulated",

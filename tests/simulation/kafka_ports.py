@@ -92,6 +92,7 @@ class FakePartitionLog:
             for event in transaction.events:
                 broker.events[partition].append(broker.now(), event.key, event.value, event.headers, writing)
             broker.dead.extend(transaction.dead)
+            self._world.counts["parked"] += len(transaction.dead)
 
         last = await self._call(state)
         if transaction.events or transaction.dead:
