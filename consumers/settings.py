@@ -267,7 +267,7 @@ def _converted(leaf: _Setting, given: _Given | None) -> object:
 
 def _wrong(name: str, value: object, origin: str, why: str) -> SettingsError:
     leaf = SETTINGS[name]
-    shown_value = "" if leaf.secret else f" {str(value)[:80]!r}"
+    shown_value = "" if leaf.secret else f" {str(value)[:200]!r}"
     remedy = (
         "correct or remove it" if leaf.default == "" else f"correct it, or remove it for the default {leaf.default!r}"
     )

@@ -43,9 +43,12 @@ async def follow(bootstrap: str, group: str = "my-subscriber", topic: str = "sci
         auto_offset_reset="earliest",
     )
     consumer.subscribe([topic], listener=Forgetting())
+    stopping = asyncio.Event()  # between two batches, so that the group is left in good order
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     await consumer.start()
     try:
-        while True:
+        while not stopping.is_set():
             for place, records in (await consumer.getmany(timeout_ms=500)).items():
                 if place not in consumer.assignment():
                     continue  # taken from us while the others were applied
@@ -54,6 +57,7 @@ async def follow(bootstrap: str, group: str = "my-subscriber", topic: str = "sci
                         return 3
                 with contextlib.suppress(CommitFailedError):  # it is somebody else's now, and offered again: a repeat
                     await consumer.commit({place: records[-1].offset + 1})
+        return 0
     finally:
         await consumer.stop()
 
@@ -82,6 +86,4 @@ def apply(tenant: str, event: dict) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # leave the group in good order, as after Ctrl-C
-    with contextlib.suppress(KeyboardInterrupt):
-        sys.exit(asyncio.run(follow(*sys.argv[1:])))
+    sys.exit(asyncio.run(follow(*sys.argv[1:])))

@@ -100,9 +100,18 @@ async def _appended(bootstrap: str, topic: str, partition: int, values: Sequence
     await producer.start()
     try:
         for one in values:
-            await producer.send_and_wait(topic, one, key=b"rfc/somebody", partition=partition)
+            await producer.send_and_wait(topic, one, key=_key(one), partition=partition)
     finally:
         await producer.stop()
+
+
+def _key(value: bytes) -> bytes:
+    """Return the key under which a gateway would append this; some key for what is no command."""
+    try:
+        command = decode_command(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return b"rfc/somebody"
+    return f"{command.tenant}/{command.resource_id}".encode()
 
 
 async def _logged(bootstrap: str, topic: str) -> list[ChangeCommand]:

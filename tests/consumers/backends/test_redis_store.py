@@ -356,7 +356,7 @@ class TestCompare:
     @pytest.fixture
     async def pair(self, redis_url: str) -> AsyncIterator[tuple[One, One]]:
         """Give a live shard and the same rebuilt from its log, in another database of the server."""
-        live, rebuilt = One(redis_url), One(redis_url.removesuffix("/0") + "/1")
+        live, rebuilt = One(redis_url), One(redis_url.removesuffix("/0") + "/9")
         await rebuilt.client.call("FLUSHDB")
         await live.take()
         commands = in_order([create(external_id=f"e-{n % 3}", key=f"k-{n}" if n % 2 else None) for n in range(20)])
