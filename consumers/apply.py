@@ -49,15 +49,19 @@ def straight_to(store: Store) -> Persist:
     return persist
 
 
-class CommandSource(Protocol):
+class AnswerSink(Protocol):
+    """Where answers go."""
+
+    def answer(self, command: ChangeCommand, answer: Answer) -> None:
+        """Answer the first command not yet answered and take it off."""
+        ...
+
+
+class CommandSource(AnswerSink, Protocol):
     """Where commands come from, in order, and where their answers go."""
 
     async def take(self, most: int) -> list[ChangeCommand]:
         """Return the next commands, at least one, without taking them off; waits for them."""
-        ...
-
-    def answer(self, command: ChangeCommand, answer: Answer) -> None:
-        """Answer the first command not yet answered and take it off."""
         ...
 
 
@@ -66,7 +70,7 @@ class ApplyLoop:
 
     def __init__(
         self,
-        source: CommandSource,
+        answers: AnswerSink,
         store: Store,
         persist: Persist,
         *,
@@ -84,7 +88,7 @@ class ApplyLoop:
         Then every answer waits for it, also one that leaves nothing: who was told that a command will never be applied,
         or got an earlier answer, must not see it applied by the next owner (INV-6).
         """
-        self._source = source
+        self._answers = answers
         self._store = store
         self._persist = persist
         self._metrics = metrics
@@ -97,10 +101,10 @@ class ApplyLoop:
         self._clock = clock
         self._tally: Counter[tuple[str, str, str]] = Counter()
 
-    async def run(self) -> None:
+    async def run(self, source: CommandSource) -> None:
         """Apply commands until cancelled; what the store cannot do now is answered, and the next commands are tried."""
         while True:
-            commands = await self._source.take(self._most)
+            commands = await source.take(self._most)
             try:
                 await self.apply(commands)
             except OperatorError as error:
@@ -252,7 +256,7 @@ class ApplyLoop:
 
     def _answer(self, command: ChangeCommand, answer: Answer, result: str) -> None:
         self._tally[command.tenant, verb_of(command), result] += 1
-        self._source.answer(command, answer)
+        self._answers.answer(command, answer)
 
     def _count(self) -> None:
         """Add what was answered to the metrics: once a batch, before any caller can look."""

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import random
-import re
 import time
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -14,6 +13,7 @@ from typing import Final
 import msgspec
 
 from consumers.apply import Answer, ApplyLoop
+from consumers.deliveries import MOST_APART_MS, decoded, failure
 from consumers.errors import NotRecovered, OperatorError, PartitionHalted, StoreConflict, StoreUnavailable
 from consumers.failpoints import hit
 from consumers.held_outcomes import HeldOutcomes
@@ -23,10 +23,10 @@ from consumers.slots import TransactionSlots
 from consumers.submission import Failed
 from consumers.takeover import Belongs, Resumption, take_over
 from schemas.changes import View
-from schemas.commands import ChangeCommand, Create, decode_command, verb_of
+from schemas.commands import ChangeCommand, verb_of
 from schemas.dead_letters import DeadLetter, Envelope, envelope_of, parked
 from schemas.numbering import Batch, Watermark
-from schemas.outcomes import Outcome, Refusal
+from schemas.outcomes import Outcome
 from schemas.transactions import Transaction, transaction_of
 
 logger = logging.getLogger(__name__)
@@ -47,11 +47,6 @@ MOST_ATTEMPTS: Final = 3
 RECOVERY_PAUSE_S: Final = 0.05
 LONGEST_PAUSE_S: Final = 5.0
 HALT_PAUSE_S: Final = 30.0
-LONGEST_WORD: Final = 1024
-MOST_APART_MS: Final = 24 * 3600 * 1000
-"""No gateway's clock is that far from the brokers': it would not be ready."""
-_TENANT: Final = re.compile("[a-z0-9][a-z0-9-]{0,62}")
-_RESOURCE_ID: Final = re.compile("[A-Za-z0-9-]{1,64}")
 
 
 class CommitRefused(Exception):
@@ -229,7 +224,7 @@ class PartitionOwner:
         self._taken = delivered[:1] if careful else delivered
         commands = []
         for one in self._taken:
-            command = _decoded(one, self._belongs)
+            command = decoded(one, self._belongs)
             if command is None:
                 break
             commands.append(command)
@@ -257,12 +252,8 @@ class PartitionOwner:
             self._miscounted = False
         return self._counted[1]
 
-    async def take(self, most: int) -> list[ChangeCommand]:
-        """See ``consumers.apply.CommandSource.take``; not used: the owner hands over commands itself."""
-        raise NotImplementedError
-
     def answer(self, command: ChangeCommand, answer: Answer) -> None:
-        """See ``consumers.apply.CommandSource.answer``; sent together once the batch is done."""
+        """See ``consumers.apply.AnswerSink.answer``; sent together once the batch is done."""
         if command.gateway:
             self._answers.append(Addressed(command.gateway, command.tenant, command.txn, answer))
 
@@ -327,7 +318,7 @@ class PartitionOwner:
         snapshot = await self._store.view([command])
         view: View = snapshot.views[0]
         letter = self._letter(delivered, why, 0 if view.resource is None else view.resource.version)
-        outcome = _failure(Envelope(command.txn, command.tenant, command.gateway, command.resource_type))
+        outcome = failure(Envelope(command.txn, command.tenant, command.gateway, command.resource_type))
         outcome = msgspec.structs.replace(
             outcome,
             resource_id=command.resource_id,
@@ -346,7 +337,7 @@ class PartitionOwner:
             return
         apart = abs(envelope.accepted_at - delivered.appended_at)
         decided_at = envelope.accepted_at if apart <= MOST_APART_MS else delivered.appended_at
-        outcome = msgspec.structs.replace(_failure(envelope), decided_at=decided_at)
+        outcome = msgspec.structs.replace(failure(envelope), decided_at=decided_at)
         await self._parked(delivered, letter, (envelope.tenant, outcome))
         if envelope.gateway:
             self._answers.append(Addressed(envelope.gateway, envelope.tenant, envelope.txn, Failed(envelope.txn)))
@@ -384,52 +375,6 @@ class PartitionOwner:
 
     def _now(self) -> int:
         return int(self._clock() * 1000)
-
-
-def _decoded(delivered: Delivered, belongs: Belongs) -> ChangeCommand | None:
-    """Return the command, accepted no later than it was appended, by the broker's clock (CP-18); None for what is none."""
-    try:
-        command = decode_command(delivered.value)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    if not _is_gateways(command, delivered) or not belongs(command.tenant, command.resource_id):
-        return None
-    if command.accepted_at > delivered.appended_at:
-        # A gateway's clock that is ahead gives no longer budget, no longer life to the outcome, and no time to come.
-        return msgspec.structs.replace(command, accepted_at=delivered.appended_at)
-    return command
-
-
-def _is_gateways(command: ChangeCommand, delivered: Delivered) -> bool:
-    """Tell whether a gateway may have written this: what none writes must not stop a partition.
-
-    Keys of records and of the store are made of tenant and id. An id that makes no resource may be anything that a caller
-    put into a path.
-    """
-    words = (command.txn, command.resource_id, command.gateway, command.principal, command.fingerprint)
-    return (
-        _TENANT.fullmatch(command.tenant) is not None
-        and (not isinstance(command.change, Create) or _RESOURCE_ID.fullmatch(command.resource_id) is not None)
-        and max(map(len, words)) <= LONGEST_WORD
-        and (command.key is msgspec.UNSET or len(command.key) <= LONGEST_WORD)
-        and delivered.key == f"{command.tenant}/{command.resource_id}"
-    )
-
-
-def _failure(envelope: Envelope) -> Outcome:
-    """Return the outcome of a command that will not be decided; what cannot be read of it is left empty."""
-    detail = "the server could not apply this change and has set it aside for its operators"
-    return Outcome(
-        txn=envelope.txn or "",
-        status=500,
-        resource_type=envelope.resource_type,
-        resource_id=envelope.resource_id,
-        error=Refusal(status=500, detail=detail),
-        verb="create",
-        fingerprint=envelope.fingerprint,
-        gateway=envelope.gateway or "",
-        decided_at=envelope.accepted_at,
-    )
 
 
 def _back_off(failures: int) -> float:

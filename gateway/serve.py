@@ -60,7 +60,7 @@ async def _open(
     )
     commands = LocalCommands(metrics, embedded.store.mark_unseen)
     applying = ApplyLoop(commands, embedded.store, straight_to(embedded.store), metrics=metrics, issuer=settings.issuer)
-    for name, work in (("apply", applying.run()), ("sweep", commands.sweep())):
+    for name, work in (("apply", applying.run(commands)), ("sweep", commands.sweep())):
         await stack.enter_async_context(process.background(name, work))
     passwords = PasswordHasher()
     stack.callback(passwords.close)

@@ -41,7 +41,7 @@ def loop_over(
 @contextlib.asynccontextmanager
 async def running(line: Line, store: FaultyStore) -> AsyncIterator[None]:
     """Run the loop beside the test; it must still run at the end."""
-    task = asyncio.create_task(loop_over(line, store).run(), name="apply")
+    task = asyncio.create_task(loop_over(line, store).run(line), name="apply")
     try:
         yield
         assert not task.done()

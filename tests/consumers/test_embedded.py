@@ -43,7 +43,7 @@ async def serving(local: LocalCommands, store: FaultyStore) -> AsyncIterator[Non
     """Apply what is submitted, and sweep."""
     loop = ApplyLoop(local, store, straight_to(store), metrics=Metrics(), issuer="urn:test")
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(loop.run(), name="apply"), group.create_task(local.sweep(), name="sweep")]
+        tasks = [group.create_task(loop.run(local), name="apply"), group.create_task(local.sweep(), name="sweep")]
         yield
         for task in tasks:
             assert not task.done()

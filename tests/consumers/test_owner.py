@@ -93,6 +93,19 @@ class Store:
         self.replies += replies
 
 
+async def served(feed: Feed, log: Log, store: Store, *, careful: bool) -> None:
+    """Have an owner deal with the one command and answer it."""
+    owner = PartitionOwner(
+        0, feed, log, store, metrics=Metrics(), issuer="urn:test", slots=TransactionSlots(1)  # type: ignore[arg-type]
+    )  # fmt: skip
+    serving = asyncio.create_task(owner._serve(7, careful=careful))
+    async with asyncio.timeout(30):
+        while feed.left or not store.replies:
+            await asyncio.sleep(0.01)
+    owner.stop()
+    await serving
+
+
 @pytest.mark.parametrize(
     "store",
     [
@@ -104,15 +117,7 @@ class Store:
 )
 async def test_CP26_waiting_for_the_store_is_no_attempt_at_the_command(store: Store) -> None:
     feed, log = Feed(commands.create(resource_id="x")), Log()
-    owner = PartitionOwner(
-        0, feed, log, store, metrics=Metrics(), issuer="urn:test", slots=TransactionSlots(1)  # type: ignore[arg-type]
-    )  # fmt: skip
-    serving = asyncio.create_task(owner._serve(7, careful=True))
-    async with asyncio.timeout(30):
-        while not store.replies:
-            await asyncio.sleep(0.01)
-    owner.stop()
-    await serving
+    await served(feed, log, store, careful=True)
 
     assert [len(transaction.dead) for transaction in log.appended] == [0], "it was applied, not parked"
     assert isinstance(store.replies[0].answer, Reply)
@@ -123,15 +128,7 @@ async def test_an_id_that_no_gateway_mints_is_404_and_no_dead_letter() -> None:
     command = commands.delete(commands.create(resource_id="jane@example.com"))
     store, feed, log = Store(missing=[]), Feed(command), Log()
     feed.left = [msgspec.structs.replace(feed.left[0], key="acme/jane@example.com")]
-    owner = PartitionOwner(
-        0, feed, log, store, metrics=Metrics(), issuer="urn:test", slots=TransactionSlots(1)  # type: ignore[arg-type]
-    )  # fmt: skip
-    serving = asyncio.create_task(owner._serve(7, careful=False))
-    async with asyncio.timeout(30):
-        while feed.left:
-            await asyncio.sleep(0.01)
-    owner.stop()
-    await serving
+    await served(feed, log, store, careful=False)
 
     assert [len(transaction.dead) for transaction in log.appended] == [0]
     answer = store.replies[0].answer
@@ -149,15 +146,7 @@ async def test_INV18_a_command_that_no_gateway_writes_is_parked_before_its_names
 ) -> None:
     command = msgspec.structs.replace(commands.create(resource_id="x"), **changed)
     store, feed, log = Store(missing=[]), Feed(command), Log()
-    owner = PartitionOwner(
-        0, feed, log, store, metrics=Metrics(), issuer="urn:test", slots=TransactionSlots(1)  # type: ignore[arg-type]
-    )  # fmt: skip
-    serving = asyncio.create_task(owner._serve(7, careful=False))
-    async with asyncio.timeout(30):
-        while feed.left:
-            await asyncio.sleep(0.01)
-    owner.stop()
-    await serving
+    await served(feed, log, store, careful=False)
 
     assert [len(transaction.dead) for transaction in log.appended] == [1]
     assert isinstance(store.replies[0].answer, Failed)

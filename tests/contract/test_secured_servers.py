@@ -20,7 +20,6 @@ from schemas.ids import time_ordered
 from tests.distributed import SCIMGW, Distributed, Program, distributed
 from tests.gateway.test_serve_gateway import ended, eventually, missing
 from tests.served import op, refused, user
-from tests.services.processes import Missing
 from tests.services.secure import Certificates, SecureBroker, SecureRedis
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(300)]
@@ -312,10 +311,7 @@ def test_processes_with_a_wrong_password_start_and_say_so(
 def test_a_user_of_Kafka_without_rights_is_told_which(
     tmp_path: Path, secure_redis: SecureRedis, roles: dict[str, str], topic_prefix: str
 ) -> None:
-    try:
-        broker = AuthorizingBroker(tmp_path / "kafka")
-    except Missing as why:
-        pytest.skip(str(why))
+    broker = AuthorizingBroker(tmp_path / "kafka")
     broker.start()
     try:
         urls = {role: role_url(secure_redis, role, password) for role, password in roles.items()}

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
-from consumers import apply, owner, remote, takeover
+from consumers import apply, deliveries, owner, remote, takeover
 from schemas import batches, decide, replays, transactions
 from tests.simulation import broker, redis_ports, redis_scripts, redis_server
 
@@ -159,7 +159,7 @@ PLANTED: Final = (
     Planted(
         rule="CP-18 (append time)",
         what="the budget ends by the gateway's clock alone",
-        function=owner._decoded,
+        function=deliveries.decoded,
         line="if command.accepted_at > delivered.appended_at:",
         instead="if False:",
         seeds=(1001,),

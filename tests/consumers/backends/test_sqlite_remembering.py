@@ -394,7 +394,7 @@ async def answers(store: Store, commands: Sequence[ChangeCommand]) -> list[tuple
     """Return what each command is answered, by an apply loop that takes as many at once as it can."""
     line = Line(*commands)
     applying = ApplyLoop(line, store, straight_to(store), metrics=Metrics(), issuer="urn:test")
-    task = asyncio.create_task(applying.run(), name="apply")
+    task = asyncio.create_task(applying.run(line), name="apply")
     try:
         return [seen(answer) for answer in await line.answered(*commands)]
     finally:

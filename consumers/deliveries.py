@@ -1,0 +1,66 @@
+"""From a record of the command topic to a command, or to the outcome of what is none (CP-18, INV-18)."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import msgspec
+
+from consumers.partition_ports import Delivered
+from consumers.takeover import Belongs
+from schemas.commands import ChangeCommand, Create, decode_command
+from schemas.dead_letters import Envelope
+from schemas.outcomes import Outcome, Refusal
+
+LONGEST_WORD: Final = 1024
+MOST_APART_MS: Final = 24 * 3600 * 1000
+"""No gateway's clock is that far from the brokers': it would not be ready."""
+_TENANT: Final = re.compile("[a-z0-9][a-z0-9-]{0,62}")
+_RESOURCE_ID: Final = re.compile("[A-Za-z0-9-]{1,64}")
+
+
+def decoded(delivered: Delivered, belongs: Belongs) -> ChangeCommand | None:
+    """Return the command, accepted no later than it was appended, by the broker's clock (CP-18); None for what is none."""
+    try:
+        command = decode_command(delivered.value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    if not _is_gateways(command, delivered) or not belongs(command.tenant, command.resource_id):
+        return None
+    if command.accepted_at > delivered.appended_at:
+        # A gateway's clock that is ahead gives no longer budget, no longer life to the outcome, and no time to come.
+        return msgspec.structs.replace(command, accepted_at=delivered.appended_at)
+    return command
+
+
+def _is_gateways(command: ChangeCommand, delivered: Delivered) -> bool:
+    """Tell whether a gateway may have written this: what none writes must not stop a partition.
+
+    Keys of records and of the store are made of tenant and id. An id that makes no resource may be anything that a caller
+    put into a path.
+    """
+    words = (command.txn, command.resource_id, command.gateway, command.principal, command.fingerprint)
+    return (
+        _TENANT.fullmatch(command.tenant) is not None
+        and (not isinstance(command.change, Create) or _RESOURCE_ID.fullmatch(command.resource_id) is not None)
+        and max(map(len, words)) <= LONGEST_WORD
+        and (command.key is msgspec.UNSET or len(command.key) <= LONGEST_WORD)
+        and delivered.key == f"{command.tenant}/{command.resource_id}"
+    )
+
+
+def failure(envelope: Envelope) -> Outcome:
+    """Return the outcome of a command that will not be decided; what cannot be read of it is left empty."""
+    detail = "the server could not apply this change and has set it aside for its operators"
+    return Outcome(
+        txn=envelope.txn or "",
+        status=500,
+        resource_type=envelope.resource_type,
+        resource_id=envelope.resource_id,
+        error=Refusal(status=500, detail=detail),
+        verb="create",
+        fingerprint=envelope.fingerprint,
+        gateway=envelope.gateway or "",
+        decided_at=envelope.accepted_at,
+    )
