@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 from typing import Any, Final
 
 import httpx2
@@ -28,6 +29,9 @@ pytestmark = [pytest.mark.services, pytest.mark.slow]
 USERS: Final = 1000
 CLIENTS: Final = 8
 TENANT: Final = "judged"
+
+# scim2-models makes its classes with `ast.parse`, which CPython 3.11 can't do in two threads at once (gh-106905).
+ONE_PARSES: Final = Lock()
 
 
 class Turning(Judged):
@@ -52,7 +56,8 @@ def live(transport: Turning, base_url: str, token: str, count: int) -> list[str]
         base_url=base_url, headers={"Authorization": f"Bearer {token}"}, transport=transport, timeout=60
     ) as http:
         scim = SyncSCIMClient(http)
-        scim.discover()
+        with ONE_PARSES:
+            scim.discover()
         model: Any = scim.get_resource_model("User")
         for _ in range(count):
             name = unique("thousand")
