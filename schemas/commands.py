@@ -28,6 +28,8 @@ class Replace(msgspec.Struct, frozen=True, tag="replace", tag_field="verb"):
     password: str | msgspec.UnsetType = msgspec.UNSET
     keeps: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
     """Attribute paths that stay as they are stored where the body omits them: the tenant's list, a dialect's blind spots."""
+    keeps_extensions: bool | msgspec.UnsetType = msgspec.UNSET
+    """True where extensions of whatever URN stay if the body omits them: a dialect that knows none cannot list them."""
 
 
 class Patch(msgspec.Struct, frozen=True, tag="patch", tag_field="verb"):

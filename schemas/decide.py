@@ -12,7 +12,7 @@ from schemas.commands import ChangeCommand, Create, Delete, Guard, Patch, Replac
 from schemas.errors import KeyReused, NotFound, PreconditionFailed, ScimError, TooLarge
 from schemas.filters import parse_filter
 from schemas.indexing import index_entries, unique_names
-from schemas.keeping import keep
+from schemas.keeping import keep, keep_extensions
 from schemas.matching import matches as filter_matches
 from schemas.outcomes import Outcome, Refusal
 from schemas.patch import apply_patch
@@ -111,6 +111,8 @@ def _create(command: ChangeCommand, create: Create, view: View) -> Change:
 def _replace(command: ChangeCommand, replace: Replace, stored: StoredResource) -> Change | NoChange:
     resource_type = RESOURCE_TYPES[command.resource_type]
     doc = _identified(command, replace.body)
+    if replace.keeps_extensions is True:
+        doc = keep_extensions(stored.doc, doc)
     if replace.keeps is not msgspec.UNSET:
         doc = keep(replace.keeps, stored.doc, doc, resource_type)
         check_complete(doc, resource_type)

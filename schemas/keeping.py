@@ -29,6 +29,12 @@ def keep(
     return kept
 
 
+def keep_extensions(stored: dict[str, Any], doc: dict[str, Any]) -> dict[str, Any]:
+    """Return ``doc`` with every extension that ``stored`` has and ``doc`` lacks, each named in ``schemas``."""
+    kept = {name: value for name, value in stored.items() if ":" in name and name not in doc}
+    return {**doc, "schemas": list(dict.fromkeys([*doc["schemas"], *kept])), **kept}
+
+
 def _copy(steps: tuple[str, ...], source: dict[str, Any], target: dict[str, Any]) -> dict[str, Any]:
     """Return ``target`` with what ``source`` has at the end of ``steps``, where ``target`` has nothing there."""
     step, rest = steps[0], steps[1:]

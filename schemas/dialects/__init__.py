@@ -1,0 +1,1 @@
+"""Other services' wire contracts, a module each, translated into SCIM's commands and back."""
