@@ -14,6 +14,7 @@ import msgspec
 from schemas.changes import Name, View
 from schemas.commands import ChangeCommand
 from schemas.events import EventRecord
+from schemas.memberships import Membership
 from schemas.numbering import Batch
 from schemas.outcomes import Outcome
 from schemas.records import ResourceImage
@@ -60,6 +61,12 @@ class Submitter(Protocol):
         ...
 
 
+MOST_GROUPS: Final = 1000
+"""How many groups of one resource are told."""
+MOST_NESTED: Final = 10
+"""How many groups may be nested in one another for the outermost to be told."""
+
+
 class Page(msgspec.Struct, frozen=True):
     """A page of resources in a stable order: the order of their creation."""
 
@@ -90,6 +97,13 @@ class Reader(Protocol):
 
         Fewer are returned where MOST_BYTES of records come before ``limit`` of them, but one at least. The order is
         stable: a resource keeps its place for life. The total costs the same at any population.
+        """
+        ...
+
+    async def groups_of(self, tenant: str, member_id: str) -> tuple[Membership, ...]:
+        """Return the live groups that the resource is in, in the order of their ids; at most MOST_GROUPS.
+
+        Groups in which those are members come along as indirect ones, MOST_NESTED levels up; a cycle ends the way.
         """
         ...
 

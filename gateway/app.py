@@ -8,9 +8,11 @@ from consumers.metrics import Metrics
 from gateway import discovery, health, listing, outcomes, users
 from gateway.auth import authenticate
 from gateway.bodies import expect
+from gateway.dialects import add_dialects
 from gateway.front import FRONT, SCIM_BASE, Front
 from gateway.middleware import front_door
 from gateway.readiness import Readiness
+from schemas.dialects.registry import DIALECTS
 from schemas.errors import InvalidVersion
 
 
@@ -22,6 +24,7 @@ def main_app(front: Front) -> web.Application:
     # With and without the version segment, which stands directly before the endpoint (A1, RFC 7644 section 3.13).
     for base in (SCIM_BASE, SCIM_BASE.removesuffix("/v2")):
         _add_scim(app.router, base)
+    add_dialects(app, DIALECTS)
     # Any version but v2, whose unknown endpoints are 404 and whose unknown methods are 405.
     versions = r"/{version:(?:v(?!2/)|V)\d[^/]*}/{endpoint:.*}"
     app.router.add_route("*", SCIM_BASE.removesuffix("/v2") + versions, other_version)

@@ -14,11 +14,13 @@ from gateway.tenants import Grant
 from schemas.errors import Forbidden, Unauthorized
 
 _NOBODY: Final = bytes(32)
+_BEARER: Final = frozenset({"bearer"})
 
 
-def authenticate(request: web.Request, dialect: str = "scim2") -> Grant:
+def authenticate(request: web.Request, dialect: str = "scim2", schemes: frozenset[str] = _BEARER) -> Grant:
     """Return what the request's token grants; the same for every endpoint and for every kind of wrong token.
 
+    ``schemes``: what may stand before the token (RFC 9110 section 11.6.2), in lower case.
     Raises Unauthorized for a missing, unknown or expired token, Forbidden when the tenant does not speak this dialect.
     """
     front = request.app[FRONT]
@@ -30,7 +32,7 @@ def authenticate(request: web.Request, dialect: str = "scim2") -> Grant:
     # The look-up is by hash, so its time tells nothing of a token; the comparison is made for unknown ones as well.
     equal = hmac.compare_digest(digest, grant.digest if grant is not None else _NOBODY)
     expired = grant is not None and grant.expires is not None and grant.expires <= time.time()
-    if grant is None or not equal or expired or scheme.lower() != "bearer":
+    if grant is None or not equal or expired or scheme.lower() not in schemes:
         front.metrics.refused_tokens.inc()
         raise Unauthorized("this needs a valid bearer token in the Authorization header")
     if grant.tenant.dialects is not None and dialect not in grant.tenant.dialects:

@@ -17,21 +17,22 @@ MOST_ARRIVING_BYTES: Final = 64 * 1024 * 1024
 """How much all bodies that are still arriving may come to (INV-19)."""
 SMALL_BODY: Final = 16 * 1024
 """Bodies up to this size are always taken: as many as there are connections come to no more than the large ones."""
+_JSON_TYPES: Final = frozenset({SCIM_JSON, JSON})
 _PLAIN: Final = frozenset({SCIM_JSON, JSON, f"{SCIM_JSON}; charset=utf-8", f"{JSON}; charset=utf-8"})
 """What almost every client sends, so that almost no header has to be parsed."""
 _WINDOWS: Final = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 """Content codings that are understood (RFC 9110 section 8.4.1), with zlib's name of their format."""
 
 
-async def read_body(request: web.Request) -> bytes:
+async def read_body(request: web.Request, media_types: frozenset[str] = _JSON_TYPES) -> bytes:
     """Return the request's body, decompressed.
 
-    Raises UnsupportedMediaType unless it is declared to be JSON in UTF-8 (A2) in a content coding that is understood,
-    TooLarge above the limit, counted before and after decompression, InvalidSyntax when it breaks off, and
-    RequestTimeout when it does not arrive in time: aiohttp itself waits for ever.
+    Raises UnsupportedMediaType unless it is declared to be one of these types of JSON in UTF-8 (A2) in a content coding
+    that is understood, TooLarge above the limit, counted before and after decompression, InvalidSyntax when it breaks
+    off, and RequestTimeout when it does not arrive in time: aiohttp itself waits for ever.
     """
     front = request.app[FRONT]
-    _check_media_type(request)
+    _check_media_type(request, media_types)
     coding = request.headers.get("Content-Encoding", "identity").strip().lower()
     if coding != "identity" and coding not in _WINDOWS:
         raise UnsupportedMediaType("the Content-Encoding is not understood; send the body as it is, or as gzip")
@@ -104,11 +105,11 @@ def _decompressed(body: bytes, window: int, limit: int) -> bytes:
     return content
 
 
-def _check_media_type(request: web.Request) -> None:
-    if request.headers.get("Content-Type") in _PLAIN:
+def _check_media_type(request: web.Request, media_types: frozenset[str]) -> None:
+    if request.headers.get("Content-Type") in _PLAIN and media_types is _JSON_TYPES:
         return
-    if request.content_type not in {SCIM_JSON, JSON} or "Content-Type" not in request.headers:
-        raise UnsupportedMediaType(f"send the body with Content-Type: {SCIM_JSON} (or {JSON})")
+    if request.content_type not in media_types or "Content-Type" not in request.headers:
+        raise UnsupportedMediaType(f"send the body with Content-Type: {' or '.join(sorted(media_types, reverse=True))}")
     if (request.charset or "utf-8").lower() not in {"utf-8", "utf8"}:
         raise UnsupportedMediaType("JSON is sent in UTF-8 (RFC 8259 section 8.1)")
 

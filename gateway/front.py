@@ -48,7 +48,11 @@ class Front:
 
     def base_url(self, request: web.Request) -> str:
         """Return the URL under which SCIM is served to this caller, without a slash at its end (A1)."""
-        return (self.public_url or f"{request.scheme}://{request.host}") + SCIM_BASE
+        return self.origin(request) + SCIM_BASE
+
+    def origin(self, request: web.Request) -> str:
+        """Return the URL of the server as this caller sees it, without a slash at its end."""
+        return self.public_url or f"{request.scheme}://{request.host}"
 
 
 def check_host(request: web.Request) -> None:

@@ -11,9 +11,10 @@ from aiohttp import web
 
 from consumers.errors import OperatorError
 from consumers.submission import Busy, Expired, Failed, OutcomeUnknown
-from gateway import rendering
+from gateway.dialects import error_answer
 from gateway.front import CLIENT, FRONT, TXN, check_host, new_id
 from gateway.unread import LARGE_BYTES, MOST_UNREAD_BYTES, TOO_MUCH_UNREAD
+from schemas.dialects.dialect import Violations
 from schemas.errors import MethodNotAllowed, NotFound, ScimError, TooLarge, TooManyRequests
 
 logger = logging.getLogger("scimgw.http")
@@ -61,7 +62,7 @@ def _with_room(request: web.Request, response: web.StreamResponse) -> web.Stream
         return response
     front, tenant = request.app[FRONT], request[CLIENT].tenant.name
     if request.method in _READS and front.unread.bytes_of(tenant) + length > MOST_UNREAD_BYTES:
-        return rendering.scim_error_answer(TooManyRequests(TOO_MUCH_UNREAD))
+        return _refused(request, TooManyRequests(TOO_MUCH_UNREAD))
     front.unread.watch(tenant, request.transport)
     return response
 
@@ -74,23 +75,28 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         check_host(request)
         return await handler(request)
     except ScimError as error:
-        return rendering.scim_error_answer(error)
+        return _refused(request, error)
     except Busy:
-        return rendering.error_answer(503, "too many changes are waiting; nothing was accepted, send it again")
+        return error_answer(request, 503, "too many changes are waiting; nothing was accepted, send it again")
     except Expired:
-        return rendering.error_answer(503, "the change could not be decided in time and was not applied; send it again")
+        return error_answer(request, 503, "the change could not be decided in time and was not applied; send it again")
     except OutcomeUnknown as unknown:
         return _unknown(request, unknown.txn)
     except Failed as failed:
-        return rendering.error_answer(500, "a defect of this server kept the change from being applied", txn=failed.txn)
+        return error_answer(request, 500, "a defect of this server kept the change from being applied", txn=failed.txn)
     except OperatorError as error:
         logger.error("the store failed", extra={"action": "read", "error": str(error)})  # noqa: TRY400 - one line says it
-        return rendering.error_answer(503, "the store cannot answer now; send the request again")
+        return error_answer(request, 503, "the store cannot answer now; send the request again")
     except web.HTTPException as error:
         return _http_error(request, error)
     except Exception:
         logger.exception("a request failed", extra={"action": "request", "method": request.method})
-        return rendering.error_answer(500, "a defect of this server; its log has the details under this X-Request-Id")
+        return error_answer(request, 500, "a defect of this server; its log has the details under this X-Request-Id")
+
+
+def _refused(request: web.Request, error: ScimError) -> web.Response:
+    violations = error.violations if isinstance(error, Violations) else ()
+    return error_answer(request, error.status, error.detail, error.scim_type, violations=violations)
 
 
 def _unknown(request: web.Request, txn: str) -> web.Response:
@@ -98,23 +104,23 @@ def _unknown(request: web.Request, txn: str) -> web.Response:
     detail = (
         f"the outcome of this change is not known yet: it is told at {where}; an identical request may be sent again"
     )
-    return rendering.error_answer(503, detail, txn=txn)
+    return error_answer(request, 503, detail, txn=txn)
 
 
 def _http_error(request: web.Request, error: web.HTTPException) -> web.StreamResponse:
     """Return aiohttp's own refusals in SCIM's form."""
     match error:
         case web.HTTPNotFound():
-            return rendering.scim_error_answer(NotFound("there is no such endpoint"))
+            return _refused(request, NotFound("there is no such endpoint"))
         case web.HTTPMethodNotAllowed():
             methods = ", ".join(sorted(error.allowed_methods))
-            response = rendering.scim_error_answer(MethodNotAllowed(f"this endpoint takes {methods}"))
+            response = _refused(request, MethodNotAllowed(f"this endpoint takes {methods}"))
             response.headers["Allow"] = methods
             return response
         case web.HTTPRequestEntityTooLarge():
-            return rendering.scim_error_answer(TooLarge(f"the body exceeds {request.app[FRONT].max_body} bytes"))
+            return _refused(request, TooLarge(f"the body exceeds {request.app[FRONT].max_body} bytes"))
         case _ if error.status >= 400:
-            return rendering.error_answer(error.status, error.reason)
+            return error_answer(request, error.status, error.reason)
         case _:
             return error
 

@@ -102,14 +102,20 @@ def error_answer(status: int, detail: str, scim_type: str | None = None, txn: st
     document = error_document(status, detail, scim_type)
     if txn is not None:
         document["txn"] = txn
-    headers = {"Content-Type": SCIM_JSON}
+    headers = {"Content-Type": SCIM_JSON, **error_headers(status)}
+    return closed_where_unread(web.Response(status=status, body=encode(document), headers=headers))
+
+
+def error_headers(status: int) -> dict[str, str]:
+    """Return what the headers of an error say besides its body: who may ask, when to ask again."""
     if status == 401:
-        headers["WWW-Authenticate"] = 'Bearer realm="scim"'
-    if status in _RETRYABLE:
-        headers["Retry-After"] = str(RETRY_AFTER_S)
-    response = web.Response(status=status, body=encode(document), headers=headers)
-    if status in {408, 413}:
-        # What is left of the body is not read: the connection is of no further use.
+        return {"WWW-Authenticate": 'Bearer realm="scim"'}
+    return {"Retry-After": str(RETRY_AFTER_S)} if status in _RETRYABLE else {}
+
+
+def closed_where_unread(response: web.Response) -> web.Response:
+    """Return the error; where the rest of the request's body is not read, its connection is of no further use."""
+    if response.status in {408, 413}:
         response.force_close()
     return response
 

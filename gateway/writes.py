@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -16,25 +18,41 @@ from gateway.bodies import answer_type
 from gateway.front import CLIENT, FRONT, TXN, Front, new_id, now_ms
 from gateway.unread import MOST_UNREAD_BYTES, TOO_MUCH_UNREAD
 from schemas import ids
-from schemas.commands import DEFAULT_RULES, ChangeCommand, Create, Delete, Patch, Verb
-from schemas.errors import InvalidValue, PreconditionRequired, TooManyRequests
+from schemas.commands import DEFAULT_RULES, ChangeCommand, Create, Delete, Guard, Patch, Verb
+from schemas.errors import InvalidValue, NotFound, PreconditionRequired, TooManyRequests
 from schemas.fingerprints import fingerprint, unseen_key
 from schemas.projection import Projection
-from schemas.records import ResourceImage
 from schemas.rules import Rules
 from schemas.versions import parse_tags
 
+_LONGEST_ID = 128
 _LONGEST_KEY = 255
 _TRACEPARENT = re.compile("[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
 
 
+def resource_id(request: web.Request) -> str:
+    """Return the id in the path. Raises NotFound for one that no server of ours could have made."""
+    given = request.match_info["id"]
+    if len(given) > _LONGEST_ID or not given.isascii():
+        raise NotFound("no User has this id")
+    return given
+
+
 async def submit(
-    request: web.Request, change: Verb, *, resource_id: str | None, body: Any, password: str | None = None
+    request: web.Request,
+    change: Verb,
+    *,
+    resource_id: str | None,
+    body: Any,
+    password: str | None = None,
+    rules: Rules | None = None,
+    guard: Guard | msgspec.UnsetType = msgspec.UNSET,
 ) -> tuple[ChangeCommand, Reply]:
     """Submit a change and return its command and reply.
 
     ``resource_id`` is None for a create: the id is minted here, or derived from the Idempotency-Key so that a retry
-    names the same resource. ``body`` and ``password`` (in clear) only enter the request's fingerprint.
+    names the same resource. ``body`` and ``password`` (in clear) only enter the request's fingerprint. ``rules`` are
+    the ones to decide by where those of the tenant are not.
 
     Raises what ``consumers.ports.Submitter.submit`` raises, and ScimError for headers that will not do.
     """
@@ -43,7 +61,7 @@ async def submit(
     tenant, principal = grant.tenant.name, grant.principal
     if front.unread.bytes_of(tenant) > MOST_UNREAD_BYTES:
         raise TooManyRequests(TOO_MUCH_UNREAD)  # now: once it is applied, its answer cannot be refused
-    rules: Rules = grant.tenant.rules
+    decides_by = grant.tenant.rules if rules is None else rules
     key = _idempotency_key(request)
     if resource_id is None:
         target = "User"
@@ -51,7 +69,7 @@ async def submit(
         if_match: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
     else:
         target = f"User/{resource_id}"
-        if_match = _if_match(request, rules)
+        if_match = _if_match(request, grant.tenant.rules)
     verb = type(change).__struct_config__.tag
     command = ChangeCommand(
         txn=request[TXN],
@@ -66,7 +84,8 @@ async def submit(
         gateway=front.gateway,
         if_match=if_match,
         key=msgspec.UNSET if key is None else ids.key_hash(tenant, principal, key),
-        rules=msgspec.UNSET if rules == DEFAULT_RULES else rules,
+        rules=msgspec.UNSET if decides_by == DEFAULT_RULES else decides_by,
+        guard=guard,
         traceparent=_traceparent(request),
     )
     try:
@@ -105,9 +124,9 @@ async def _answer(
         return web.Response(status=204)
     base_url, media_type = front.base_url(request), answer_type(request)
     if reply.image is None:  # an earlier answer again, or a reply that was lost and found as its stored outcome
-        response = rendering.replayed_answer(
-            reply, await _resource_now(front, command, reply), base_url, projection, media_type
-        )
+        with already_done(front, command, outcome.txn):
+            image = await front.reader.get(command.tenant, outcome.resource_type, outcome.resource_id)
+        response = rendering.replayed_answer(reply, image, base_url, projection, media_type)
     else:
         where = rendering.location(base_url, outcome.resource_id)
         response = rendering.resource_answer(reply.image, where, projection, media_type, status=outcome.status)
@@ -118,17 +137,17 @@ async def _answer(
     return response
 
 
-async def _resource_now(front: Front, command: ChangeCommand, reply: Reply) -> ResourceImage | None:
-    """Return the resource for an answer's body.
+@contextmanager
+def already_done(front: Front, command: ChangeCommand, txn: str) -> Iterator[None]:
+    """Guard the reads that an answer needs once its change may be done: "send it again" alone would be wrong then.
 
-    Raises OutcomeUnknown when it cannot be read: the write may be done, so "send it again" alone would be wrong.
+    Raises OutcomeUnknown where the store cannot be read.
     """
-    outcome = reply.outcome
     try:
-        return await front.reader.get(command.tenant, outcome.resource_type, outcome.resource_id)
+        yield
     except StoreUnavailable:
         _mark_unseen(front, command)
-        raise OutcomeUnknown(outcome.txn) from None
+        raise OutcomeUnknown(txn) from None
 
 
 def _idempotency_key(request: web.Request) -> str | None:

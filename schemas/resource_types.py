@@ -161,6 +161,8 @@ USER_SCHEMA: Final = Schema(
             description="Physical mailing addresses.",
             sub_attributes=(
                 _text("formatted", "The full address, formatted for display."),
+                # Not in RFC 7643 section 4.1.2 but among the default sub-attributes of section 2.4; Matillion's has it.
+                _text("display", "A name of the address for display."),
                 _text("streetAddress", "Street, house number, P.O. box."),
                 _text("locality", "City or locality."),
                 _text("region", "State or region."),

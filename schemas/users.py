@@ -42,9 +42,10 @@ class Value(_Sent, frozen=True):
 
 
 class Address(_Sent, frozen=True):
-    """RFC 7643 section 4.1.2, addresses."""
+    """RFC 7643 section 4.1.2, addresses; ``display`` by section 2.4."""
 
     formatted: Text = UNSET
+    display: Text = UNSET
     street_address: Text = UNSET
     locality: Text = UNSET
     region: Text = UNSET

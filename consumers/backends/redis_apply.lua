@@ -149,9 +149,12 @@ write(places, 'ZADD', 'ZREM', true)
 if #gone > 0 then each_some('ZADD', asked.gone_key, gone) end
 
 for _, outcome in ipairs(asked.outcomes) do
-  local key, value, expires, txn, first, created_by, repeated_until = unpack(outcome, 1, 7)
+  local key, value, expires, txn, first, reserved_key, created_by, repeated_until = unpack(outcome, 1, 8)
   redis.call('SET', key, ARGV[value], 'PXAT', expires)
-  if first then redis.call('SET', first, txn, 'PXAT', expires, 'NX') end
+  if first then
+    redis.call('SET', first, txn, 'PXAT', expires, 'NX')
+    redis.call('DEL', reserved_key)
+  end
   if created_by then redis.call('SET', created_by, txn, 'PXAT', repeated_until) end
 end
 for from = 1, #numbers, MOST do

@@ -87,7 +87,9 @@ def change_words(keys: ShardKeys, change: StoredChange) -> list[Any]:
 
 
 def outcome_words(keys: ShardKeys, tenant: str, outcome: Outcome, now: int) -> list[Any] | None:
-    """Return an outcome: key, value, expiry, txn, key of the Idempotency-Key, key of the create, its expiry; None if expired."""
+    """Return an outcome: key, value, expiry, txn, keys of the Idempotency-Key and of its reservation, key of the create, its
+    expiry; None if expired.
+    """
     # No longer than from now on, whatever its record says: a time beyond Redis' would stop a replay for good.
     expires = min(expires_at(outcome), now + KEYED_LIFE_MS + LIFE_MS)
     if expires <= now:
@@ -99,7 +101,8 @@ def outcome_words(keys: ShardKeys, tenant: str, outcome: Outcome, now: int) -> l
         str(expires),
         outcome.txn,
         keys.first(tenant, outcome.key) if outcome.key else False,
-        keys.created_by(tenant, outcome.unseen) if outcome.unseen and repeated_until > now else False,
+        keys.reserved_key(tenant, outcome.key) if outcome.key else False,
+        keys.created_by(tenant, outcome.resource_id) if outcome.unseen and repeated_until > now else False,
         str(repeated_until),
     ]
 

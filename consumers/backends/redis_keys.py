@@ -53,6 +53,10 @@ class ShardKeys:
         """Return the key of a sorted set: ids by the time of their creation."""
         return f"{self.prefix}{tenant}:ord:{resource_type}"
 
+    def groups(self, tenant: str, member_id: str) -> str:
+        """Return the key of a set: ids of the groups in which the resource is a member."""
+        return f"{self.prefix}{tenant}:g:{member_id}"
+
     def outcome(self, tenant: str, txn: str) -> str:
         """Return the key of a command's outcome."""
         return f"{self.prefix}{tenant}:out:{txn}"
@@ -61,9 +65,13 @@ class ShardKeys:
         """Return the key of the txn that came first under an Idempotency-Key."""
         return f"{self.prefix}{tenant}:key:{key}"
 
-    def created_by(self, tenant: str, unseen: str) -> str:
-        """Return the key of the txn of a create, by its unseen key."""
-        return f"{self.prefix}{tenant}:un:{unseen}"
+    def reserved_key(self, tenant: str, key: str) -> str:
+        """Return the key of id, partition and token of who reserved an Idempotency-Key, parted by NUL."""
+        return f"{self.prefix}{tenant}:rk:{key}"
+
+    def created_by(self, tenant: str, resource_id: str) -> str:
+        """Return the key of the txn of a resource's create, while an identical one may get its answer."""
+        return f"{self.prefix}{tenant}:un:{resource_id}"
 
     def unseen(self, tenant: str, unseen: str) -> str:
         """Return the key of the mark that the answer to a create never reached its caller."""

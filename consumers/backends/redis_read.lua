@@ -27,6 +27,28 @@ local function resources(prefix, ids, kind)
   return found
 end
 
+-- The live groups that a resource is in, each with the number of levels it lies above it.
+local function groups(records, memberships, member, nested, most)
+  local found, seen, level, below = {}, {}, 1, {member}
+  while level <= nested and #below > 0 and #found < most do
+    local above = {}
+    for _, id in ipairs(below) do
+      for _, group in ipairs(redis.call('SMEMBERS', memberships .. id)) do
+        if not seen[group] and #found < most then
+          seen[group] = true
+          local value = redis.call('GET', records .. group)
+          if value and string.find(value, '^%d+ %d+ Group 1\n') then
+            found[#found + 1] = {group, level, value}
+            above[#above + 1] = group
+          end
+        end
+      end
+    end
+    level, below = level + 1, above
+  end
+  return found
+end
+
 local answers = {}
 for i, question in ipairs(questions) do
   local what = question[1]
@@ -35,6 +57,8 @@ for i, question in ipairs(questions) do
     answers[i] = value and string.find(value, '^%d+ %d+ ' .. question[3] .. ' 1\n') and value or false
   elseif what == 'outcome' then -- key
     answers[i] = redis.call('GET', question[2])
+  elseif what == 'groups' then -- beginning of keys, beginning of keys of memberships, id, most levels, most groups
+    answers[i] = groups(question[2], question[3], question[4], question[5], question[6])
   elseif what == 'page' then -- beginning of keys, type, key of the order, offset, limit
     local order, offset, limit = question[4], question[5], question[6]
     local ids = limit > 0 and redis.call('ZRANGE', order, offset, offset + limit - 1) or {}

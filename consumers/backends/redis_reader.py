@@ -16,8 +16,9 @@ from consumers.backends.redis_keys import ShardKeys, indexed
 from consumers.backends.redis_records import image_of
 from consumers.backends.redis_scripts import Scripts, boot_of
 from consumers.errors import NotRecovered, OperatorError
-from consumers.ports import MOST_BYTES, Page
+from consumers.ports import MOST_BYTES, MOST_GROUPS, MOST_NESTED, Page
 from schemas.changes import Name
+from schemas.memberships import Membership, membership
 from schemas.outcomes import Outcome, decode_outcome, expires_at
 from schemas.partitions import partitions_of_shard, shard_of
 from schemas.records import ResourceImage
@@ -30,7 +31,7 @@ AGAIN_S: Final = 0.05
 """How long reads are refused without looking again."""
 MOST_FOUND: Final = 1000
 _MOST_WEIGHT: Final = 128
-_WEIGHTS: Final = {"get": 1, "outcome": 1, "find": 8, "page": 32}
+_WEIGHTS: Final = {"get": 1, "outcome": 1, "find": 8, "page": 32, "groups": 32}
 """What a read counts in a script: its answers must fit into memory, and nobody else is served while it runs."""
 
 _encoder = msgspec.msgpack.Encoder()
@@ -167,6 +168,17 @@ class RedisReader:
         order = keys.order(tenant, resource_type)
         total, values = await self._ask(shard, ("page", keys.record(tenant, ""), resource_type, order, offset, limit))
         return Page(total, tuple(image_of(value) for value in values))
+
+    async def groups_of(self, tenant: str, member_id: str) -> tuple[Membership, ...]:
+        """See ``consumers.ports.Reader.groups_of``."""
+        shard = shard_of(tenant, self._shards)
+        keys = self._keys[shard]
+        question = ("groups", keys.record(tenant, ""), keys.groups(tenant, ""), member_id, MOST_NESTED, MOST_GROUPS)
+        found = await self._ask(shard, question)
+        return tuple(
+            membership(group.decode(), bytes(image_of(value).doc), direct=level == 1)
+            for group, level, value in sorted(found)
+        )
 
     async def outcome(self, tenant: str, txn: str) -> Outcome | None:
         """See ``consumers.ports.Reader.outcome``."""

@@ -1,10 +1,12 @@
--- Reserve names, all or nothing a claim (CP-19, CP-20). ARGV: the owner's fence; msgpack of {the shard's partitions, the
--- beginning of fence keys, our mark (NUL, partition, NUL, token), groups of names as {key of the holders, key of the
--- reservations, names}, claims as {id, {group, place of a name, ...}}}. Answers for each claim 0 (granted), -1 (contended)
--- or which of its names is taken, from 1.
+-- Reserve names and Idempotency-Keys, all or nothing a claim (CP-19, CP-20, CP-30). ARGV: the owner's fence; msgpack of {the
+-- shard's partitions, the beginning of fence keys, our mark (NUL, partition, NUL, token), groups of names as {key of the
+-- holders, key of the reservations, names}, Idempotency-Keys as {key of the first txn, beginning of an outcome's key, key of
+-- the reservation}, claims as {id, {group, place of a name, ...}, place of the Idempotency-Key or 0}, for how many
+-- milliseconds a key is reserved at the most}. Answers for each claim 0 (granted), -1 (contended), {which of its names is
+-- taken, from 1, and by whom} or the outcome that its key has by now.
 
 local asked = cmsgpack.unpack(ARGV[2])
-local fields, fences, ours, groups, claims = asked[1], asked[2], asked[3], asked[4], asked[5]
+local fields, fences, ours, groups, keys, claims, life = unpack(asked, 1, 7)
 local refusal = refused(ARGV[1], fields, true)
 if refusal then return refusal end
 
@@ -21,33 +23,51 @@ local function stale(partition, token)
   return string.sub(fence, 1, 7) == 'active:' and fence ~= 'active:' .. token
 end
 
+-- For whom something is reserved; false for nobody.
+local function reserver(value)
+  if not value then return false end
+  local id, partition, token = string.match(value, '^(%Z+)%z(%d+)%z(.*)$')
+  return not stale(partition, token) and id
+end
+
 local holders, reserved, added = {}, {}, {}
 for g, group in ipairs(groups) do
   holders[g] = fields_of(group[1], group[3])
   reserved[g] = fields_of(group[2], group[3])
   added[g] = {}
-  for name, value in pairs(reserved[g]) do
-    if value then
-      local id, partition, token = string.match(value, '^(%Z+)%z(%d+)%z(.*)$')
-      reserved[g][name] = not stale(partition, token) and id
-    end
-  end
+  for name, value in pairs(reserved[g]) do reserved[g][name] = reserver(value) end
+end
+local used, keyed = {}, {}
+for k, key in ipairs(keys) do
+  local txn = redis.call('GET', key[1])
+  used[k] = txn and redis.call('GET', key[2] .. txn)
+  keyed[k] = reserver(redis.call('GET', key[3]))
 end
 
-local answers = {}
-for c, claim in ipairs(claims) do
-  local id, places, answer = claim[1], claim[2], 0
+-- What a claim is answered: its key comes first, for with it a refusal because of a name is kept, too.
+local function answer_to(id, places, k)
+  if used[k] then return used[k] end
+  if keyed[k] and keyed[k] ~= id then return -1 end
+  local answer = 0
   for i = 1, #places, 2 do
     local group = places[i]
     local name = groups[group][3][places[i + 1]]
     local holder, by = holders[group][name], reserved[group][name]
     if holder and holder ~= id then
-      answer = (i + 1) / 2
-      break
+      return {(i + 1) / 2, holder}
     elseif by and by ~= id then
       answer = -1
     end
   end
+  return answer
+end
+
+local answers, cut = {}, false
+for c, claim in ipairs(claims) do
+  local id, places, k = unpack(claim, 1, 3)
+  -- Whoever waits holds nothing that another waits for: the batch ends here, so nothing is reserved behind this.
+  local answer = cut and -1 or answer_to(id, places, k)
+  if answer == -1 then cut = true end
   if answer == 0 then
     for i = 1, #places, 2 do
       local group = places[i]
@@ -59,6 +79,10 @@ for c, claim in ipairs(claims) do
         words[#words + 1] = id .. ours
       end
     end
+  end
+  if k > 0 and (answer == 0 or type(answer) == 'table') then
+    keyed[k] = id
+    redis.call('SET', keys[k][3], id .. ours, 'PX', life)
   end
   answers[c] = answer
 end

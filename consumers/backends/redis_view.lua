@@ -1,5 +1,6 @@
 -- What a batch of commands may look at. ARGV: the owner's fence; msgpack of {the shard's partitions, reservations to let
--- go as {key, name, value}, Idempotency-Keys as {key, beginning of an outcome's key}}; then keys whose values are wanted.
+-- go as {key, name, value} or, of an Idempotency-Key, {key, false, value}, Idempotency-Keys as {key, beginning of an
+-- outcome's key}}; then keys whose values are wanted.
 -- Answers those values and the outcomes of the Idempotency-Keys.
 
 local asked = cmsgpack.unpack(ARGV[2])
@@ -8,8 +9,11 @@ local refusal = refused(ARGV[1], fields, #releases > 0)
 if refusal then return refusal end
 
 for _, release in ipairs(releases) do
-  if redis.call('HGET', release[1], release[2]) == release[3] then
-    redis.call('HDEL', release[1], release[2])
+  local key, name, value = unpack(release, 1, 3)
+  if name then
+    if redis.call('HGET', key, name) == value then redis.call('HDEL', key, name) end
+  elseif redis.call('GET', key) == value then
+    redis.call('DEL', key)
   end
 end
 

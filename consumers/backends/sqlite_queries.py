@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from consumers.backends.sqlite_rows import RECORD_SEPARATOR, asked, lines
-from consumers.ports import MOST_BYTES
+from consumers.ports import MOST_BYTES, MOST_GROUPS, MOST_NESTED
 
 MOST_FOUND: Final = 1000
 
@@ -46,7 +46,14 @@ class OutcomeQuery(NamedTuple):
     now: int
 
 
-Query = GetQuery | FindQuery | PageQuery | OutcomeQuery
+class GroupsQuery(NamedTuple):
+    """The live groups of a resource: a list of (id, levels between them, record)."""
+
+    tenant: str
+    member_id: str
+
+
+Query = GetQuery | FindQuery | PageQuery | OutcomeQuery | GroupsQuery
 
 _GET: Final = """
 SELECT CAST(group_concat(q.key || char(31) || r.record, char(30)) AS BLOB)
@@ -93,6 +100,21 @@ SELECT
 """
 _OUTCOME: Final = "SELECT outcome FROM outcome WHERE tenant = ? AND txn = ? AND expires_at > ?"
 
+# UNION: a group that is reached twice at a level goes on once; the level ends cycles.
+_GROUPS: Final = """
+WITH RECURSIVE up(id, level, record) AS (
+  SELECT r.id, 1, r.record FROM edge e
+    JOIN resource r ON r.tenant = e.tenant AND r.type = 'Group' AND r.id = e.group_id AND r.live
+    WHERE e.tenant = :tenant AND e.member_id = :member
+  UNION
+  SELECT r.id, up.level + 1, r.record FROM up
+    JOIN edge e ON e.tenant = :tenant AND e.member_id = up.id
+    JOIN resource r ON r.tenant = e.tenant AND r.type = 'Group' AND r.id = e.group_id AND r.live
+    WHERE up.level < :nested
+)
+SELECT id, min(level), record FROM up GROUP BY id ORDER BY id LIMIT :most
+"""
+
 
 def answer_all(database: sqlite3.Connection, queries: Sequence[Query]) -> list[Any]:
     """Return the answer to each query, in their order; gets and finds are asked for together."""
@@ -119,6 +141,14 @@ def answer_all(database: sqlite3.Connection, queries: Sequence[Query]) -> list[A
             elif isinstance(query, OutcomeQuery):
                 row = database.execute(_OUTCOME, query).fetchone()
                 answers[i] = None if row is None else row[0]
+            elif isinstance(query, GroupsQuery):
+                question = {
+                    "tenant": query.tenant,
+                    "member": query.member_id,
+                    "nested": MOST_NESTED,
+                    "most": MOST_GROUPS,
+                }
+                answers[i] = database.execute(_GROUPS, question).fetchall()
     return answers
 
 

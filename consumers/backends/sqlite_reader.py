@@ -11,11 +11,20 @@ from typing import Any, Final
 
 import msgspec
 
-from consumers.backends.sqlite_queries import FindQuery, GetQuery, OutcomeQuery, PageQuery, Query, answer_all
+from consumers.backends.sqlite_queries import (
+    FindQuery,
+    GetQuery,
+    GroupsQuery,
+    OutcomeQuery,
+    PageQuery,
+    Query,
+    answer_all,
+)
 from consumers.backends.sqlite_thread import DatabaseThread
 from consumers.errors import DatabaseDamaged, OperatorError
 from consumers.ports import Page
 from schemas.changes import Name
+from schemas.memberships import Membership, membership
 from schemas.outcomes import Outcome, decode_outcome
 from schemas.records import ResourceImage, decode_image
 
@@ -55,6 +64,11 @@ class SqliteReader:
         """See ``consumers.ports.Reader.outcome``."""
         value: bytes | None = await self._ask(OutcomeQuery(tenant, txn, int(self._clock() * 1000)))
         return None if value is None else decode_outcome(value)
+
+    async def groups_of(self, tenant: str, member_id: str) -> tuple[Membership, ...]:
+        """See ``consumers.ports.Reader.groups_of``."""
+        rows: list[tuple[str, int, bytes]] = await self._ask(GroupsQuery(tenant, member_id))
+        return tuple(membership(group, bytes(_image(record).doc), direct=level == 1) for group, level, record in rows)
 
     async def close(self) -> None:
         """Wait for the reads under way."""

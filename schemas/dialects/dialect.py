@@ -13,6 +13,7 @@ import msgspec
 
 from schemas.commands import Create, Guard, Patch, Replace
 from schemas.errors import InvalidValue
+from schemas.memberships import Membership
 from schemas.rules import Rules
 
 Operation = Literal["create", "read", "replace", "patch"]
@@ -49,15 +50,6 @@ class Translated(msgspec.Struct, frozen=True):
     password: str | msgspec.UnsetType | None = msgspec.UNSET
     """In clear; None removes the stored one."""
     guard: Guard | msgspec.UnsetType = msgspec.UNSET
-
-
-class Membership(msgspec.Struct, frozen=True):
-    """A group that the user is in."""
-
-    group_id: str
-    display: str | None
-    direct: bool
-    """False where it is in a group that is in this one."""
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):

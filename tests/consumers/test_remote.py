@@ -21,6 +21,7 @@ from consumers.submission import Busy, Expired, OutcomeUnknown
 from schemas.changes import Name
 from schemas.commands import ChangeCommand, decode_command
 from schemas.errors import TooLarge
+from schemas.memberships import Membership
 from schemas.outcomes import Outcome
 from schemas.partitions import partition_of
 from schemas.records import ResourceImage
@@ -62,6 +63,10 @@ class Outcomes:
     asked: list[str] = field(default_factory=list)
     away: bool = False
     unreadable: set[str] = field(default_factory=set)
+
+    async def groups_of(self, tenant: str, member_id: str) -> tuple[Membership, ...]:
+        """See ``consumers.ports.Reader``."""
+        raise AssertionError
 
     async def outcome(self, tenant: str, txn: str) -> Outcome | None:
         """See ``consumers.ports.Reader``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final, Protocol
@@ -19,6 +19,7 @@ from consumers.ports import EventLog, Reader, Store
 from consumers.settings import RedisSettings
 from schemas.commands import ChangeCommand
 from schemas.numbering import Batch
+from tests.contract.edges import put_group_in_sqlite, redis_group_commands
 
 GATEWAY: Final = "gateway-alive"
 
@@ -50,6 +51,10 @@ class StoreStand(Stand, Protocol):
 
     def mark_unseen(self, tenant: str, unseen: str) -> None:
         """Mark the answer of a create as unseen (``consumers.ports.Submitter.mark_unseen``)."""
+        ...
+
+    async def put_group(self, group_id: str, display: str, members: Sequence[str]) -> None:
+        """Put a group of tenant ``acme`` with its edges into the back end: no command does that yet."""
         ...
 
 
@@ -101,6 +106,10 @@ class SqliteStand:
     def mark_unseen(self, tenant: str, unseen: str) -> None:
         """See ``StoreStand.mark_unseen``."""
         self._embedded.store.mark_unseen(tenant, unseen)
+
+    async def put_group(self, group_id: str, display: str, members: Sequence[str]) -> None:
+        """See ``StoreStand.put_group``."""
+        put_group_in_sqlite(self._path, "acme", group_id, display, members)
 
     async def open(self, gateway: str = GATEWAY) -> None:
         """See ``Stand.open``."""
@@ -157,6 +166,11 @@ class RedisStand:
         """See ``StoreStand.mark_unseen``."""
         assert self._replies is not None, "the stand is closed"
         self._replies.mark_unseen(tenant, unseen)
+
+    async def put_group(self, group_id: str, display: str, members: Sequence[str]) -> None:
+        """See ``StoreStand.put_group``."""
+        assert self._client is not None
+        await self._client.calls(redis_group_commands("acme", group_id, display, members))
 
     async def open(self, gateway: str = GATEWAY) -> None:
         """See ``Stand.open``."""

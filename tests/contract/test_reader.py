@@ -9,12 +9,14 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from consumers.ports import Reader
+from consumers.ports import MOST_GROUPS, MOST_NESTED, Reader
 from schemas.commands import ChangeCommand
+from schemas.memberships import Membership
 from schemas.outcomes import LIFE_MS
 from schemas.records import ResourceImage
 from tests.contract.commands import create, delete, in_order, name_of, new_name, now, replace
 from tests.contract.owner import Owner
+from tests.contract.stands import StoreStand
 
 
 def ids(images: Sequence[ResourceImage]) -> list[str]:
@@ -266,3 +268,39 @@ class TestOutcome:
         await owner.store.commit(batch)
         assert await reader.get("acme", "User", old.resource_id) is not None
         assert await reader.outcome("acme", old.txn) is None
+
+
+class TestGroupsOf:
+    async def test_gives_direct_and_indirect_ones_in_the_order_of_their_ids(self, store_stand: StoreStand) -> None:
+        user = create().resource_id
+        await store_stand.put_group("g2", "Staff", [user])
+        await store_stand.put_group("g1", "Company", ["g2"])
+        await store_stand.put_group("g3", "Choir", [user, "g1"])
+        await store_stand.put_group("g4", "Others", [create().resource_id])
+        assert await store_stand.reader.groups_of("acme", user) == (
+            Membership("g1", "Company", direct=False),
+            Membership("g2", "Staff", direct=True),
+            Membership("g3", "Choir", direct=True),
+        )
+
+    async def test_of_nobody_and_of_another_tenants_resource_are_none(self, store_stand: StoreStand) -> None:
+        user = create().resource_id
+        await store_stand.put_group("g1", "Staff", [user])
+        assert await store_stand.reader.groups_of("globex", user) == ()
+        assert await store_stand.reader.groups_of("acme", "") == ()
+
+    async def test_a_cycle_of_groups_ends(self, store_stand: StoreStand) -> None:
+        user = create().resource_id
+        await store_stand.put_group("g1", "Hen", [user, "g2"])
+        await store_stand.put_group("g2", "Egg", ["g1"])
+        found = await store_stand.reader.groups_of("acme", user)
+        assert found == (Membership("g1", "Hen", direct=True), Membership("g2", "Egg", direct=False))
+
+    async def test_no_more_levels_and_groups_than_the_limits(self, store_stand: StoreStand) -> None:
+        user, other = create().resource_id, create().resource_id
+        for level in range(MOST_NESTED + 2):
+            await store_stand.put_group(f"n{level:04}", "Nested", [user if level == 0 else f"n{level - 1:04}"])
+        assert len(await store_stand.reader.groups_of("acme", user)) == MOST_NESTED
+        for number in range(MOST_GROUPS + 1):
+            await store_stand.put_group(f"w{number:04}", "Wide", [other])
+        assert len(await store_stand.reader.groups_of("acme", other)) == MOST_GROUPS

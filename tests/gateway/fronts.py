@@ -20,6 +20,7 @@ from gateway.passwords import PasswordHasher
 from gateway.tenants import Grant, Tenant, Tenants
 from schemas.changes import Name
 from schemas.commands import ChangeCommand
+from schemas.memberships import Membership
 from schemas.outcomes import Outcome
 from schemas.records import ResourceImage
 from schemas.rules import PROFILES
@@ -64,6 +65,11 @@ class Ports:
         """See ``consumers.ports.Reader``."""
         self.reading()
         return Page(0, ())
+
+    async def groups_of(self, tenant: str, member_id: str) -> tuple[Membership, ...]:
+        """See ``consumers.ports.Reader``."""
+        self.reading()
+        return ()
 
     async def outcome(self, tenant: str, txn: str) -> Outcome | None:
         """See ``consumers.ports.Reader``."""

@@ -18,6 +18,7 @@ from consumers.ports import Claim, Page, Reservation, Snapshot, Taken
 from consumers.replies import decode_replies, encode_replies, received, sent
 from schemas.changes import Name
 from schemas.commands import ChangeCommand
+from schemas.memberships import Membership
 from schemas.numbering import Batch, StoredChange, Watermark
 from schemas.outcomes import UNSEEN_LIFE_MS, Outcome
 from schemas.records import Address, ResourceImage, decode_image
@@ -293,6 +294,10 @@ class FakeReader:
             return Page(len(live), tuple(live[offset : offset + limit]))
 
         return await self._read(page)
+
+    async def groups_of(self, tenant: str, member_id: str) -> tuple[Membership, ...]:
+        """See ``Reader.groups_of``: nobody makes groups here."""
+        return await self._read(lambda: ())
 
     async def outcome(self, tenant: str, txn: str) -> Outcome | None:
         """See ``Reader.outcome``."""

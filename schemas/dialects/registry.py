@@ -1,0 +1,9 @@
+"""The dialects that are served beside SCIM 2.0."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from schemas.dialects.dialect import Dialect
+
+DIALECTS: Final[tuple[Dialect, ...]] = ()
