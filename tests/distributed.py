@@ -156,8 +156,10 @@ class Distributed(Service):
         gateways: int = 1,
         workers: int = 1,
         environment: Mapping[str, str] | None = None,
+        environment_of: Callable[[str], Mapping[str, str]] = lambda _name: {},
     ) -> None:
         super().__init__()
+        self._environment_of = environment_of
         self.directory = directory
         self.bootstrap = bootstrap
         self.redis_url = redis_url
@@ -176,7 +178,7 @@ class Distributed(Service):
         self.tenants_file.write_text(tenants_file(self.tokens))
         self.gateways = [self._gateway(f"gateway-{number}") for number in range(1, gateways + 1)]
         self.workers = [
-            Program(name, ["worker", "--name", name], self.environment, directory)
+            Program(name, ["worker", "--name", name], {**self.environment, **environment_of(name)}, directory)
             for name in (f"worker-{number}" for number in range(1, workers + 1))
         ]
         self.origin = self.origins[0]
@@ -185,7 +187,7 @@ class Distributed(Service):
     def _gateway(self, name: str) -> Program:
         port = free_port()
         arguments = ["gateway", "--port", str(port), "--tenants", str(self.tenants_file)]
-        program = Program(name, arguments, self.environment, self.directory)
+        program = Program(name, arguments, {**self.environment, **self._environment_of(name)}, self.directory)
         self._ports: dict[str, int] = {**getattr(self, "_ports", {}), name: port}
         return program
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
@@ -48,11 +48,13 @@ class Cluster:
 
     tenant = "rfc"
     polled = True
+    settings: Mapping[str, str] = {}
+    """Further settings of gateways and workers."""
 
     def __init__(self, directory: Path, *, gateways: int = 2, workers: int = 2) -> None:
         self.directory = directory
-        self.broker = Broker(directory / "kafka")
-        self.redis = RedisServer(directory / "redis")
+        self.broker = self._new_broker()
+        self.redis = self._new_redis()
         self.service = Distributed(
             directory / "service",
             self.broker.bootstrap,
@@ -60,11 +62,30 @@ class Cluster:
             "faults",
             gateways=gateways,
             workers=workers,
-            environment={"SCIMGW_KAFKA__SESSION_TIMEOUT_S": str(SESSION_S), "SCIMGW_HTTP__PUBLIC_URL": PUBLIC_URL},
+            environment={
+                "SCIMGW_KAFKA__SESSION_TIMEOUT_S": str(SESSION_S),
+                "SCIMGW_HTTP__PUBLIC_URL": PUBLIC_URL,
+                **self.settings,
+            },
+            environment_of=self._environment_of,
         )
         self.round = 0
         """For strikes that take turns."""
+        self.noted: Counter[str] = Counter()
+        """What strikes have seen, beside the metrics."""
+        self.excused: list[tuple[str, int, int]] = []
+        """Gateways whose reads are outside the promise, from when and until when: they serve an old primary."""
         self._scraped: dict[tuple[str, int], Counter[str]] = {}
+
+    def _new_broker(self) -> Broker:
+        return Broker(self.directory / "kafka")
+
+    def _new_redis(self) -> RedisServer:
+        return RedisServer(self.directory / "redis")
+
+    def _environment_of(self, name: str) -> Mapping[str, str]:
+        """Return what is special in a program's environment."""
+        return {}
 
     @property
     def urls(self) -> Sequence[str]:

@@ -20,7 +20,6 @@ VIRTUAL_MACHINE: Final = (
     *(f"{LOGGER}.logFile=System.out", f"{LOGGER}.showDateTime=true", f"{LOGGER}.dateTimeFormat=HH:mm:ss.SSS"),
     *(f"{LOGGER}.defaultLogLevel=warn", f"{LOGGER}.log.kafka.server.KafkaRaftServer=info"),
 )
-HEAP: Final = ("-Xms256m", "-Xmx512m")
 PROPERTIES: Final = {
     "process.roles": "broker,controller",
     "node.id": "1",
@@ -60,11 +59,13 @@ class Broker(ServerProcess):
     """A broker of its own cluster. ``properties`` of ``server.properties`` win over ours."""
 
     name = "Kafka"
+    heap: Sequence[str] = ("-Xms256m", "-Xmx512m")
 
     def __init__(self, directory: Path, properties: Mapping[str, str] | None = None) -> None:
         super().__init__(directory)
         self.port = server_port()
         self.controller_port = server_port()
+        self.cluster = cluster_id()
         self._properties = dict(properties or {})
         self._class_path = class_path()
 
@@ -91,19 +92,17 @@ class Broker(ServerProcess):
         self._settings.write_text(text)
         if not (self.directory / "logs").exists():
             self._format()
-        return [*self._java(*HEAP), "kafka.Kafka", str(self._settings)]
+        return [*self._java(*self.heap), "kafka.Kafka", str(self._settings)]
 
     @property
     def _settings(self) -> Path:
         return self.directory / "server.properties"
 
     def _format(self, *more: str) -> None:
-        # It begins with "A": one that begins with "-" would be taken for an option.
-        identity = base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
         done = subprocess.run(
             [
                 *self._java("-Xmx128m", "-XX:TieredStopAtLevel=1"),
-                *("kafka.tools.StorageTool", "format", "-t", identity, "-c", str(self._settings), *more),
+                *("kafka.tools.StorageTool", "format", "-t", self.cluster, "-c", str(self._settings), *more),
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -129,7 +128,7 @@ class _TrialBroker(Broker):
         self._settings.write_text("".join(f"{name}={value}\n" for name, value in self.properties.items()))
         self._format()
         written = f"-XX:ArchiveClassesAtExit={self.directory / 'trial.jsa'}"
-        return [*self._java(*HEAP, written), "kafka.Kafka", str(self._settings)]
+        return [*self._java(*self.heap, written), "kafka.Kafka", str(self._settings)]
 
     def _java(self, *options: str) -> list[str]:
         return [*VIRTUAL_MACHINE, *options, "-cp", self._class_path]
@@ -139,6 +138,12 @@ class _TrialBroker(Broker):
         written = self.directory / "trial.jsa"
         if written.exists():
             written.rename(kafka_jars.archive())
+
+
+def cluster_id() -> str:
+    """Return a new one."""
+    # It begins with "A": one that begins with "-" would be taken for an option.
+    return base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
 
 
 def class_path() -> str:
