@@ -24,10 +24,11 @@ def check_text(text: str, where: str) -> None:
         raise InvalidValue(f"{where} holds a control character or half a character; only tab and line ends may stay.")
 
 
-def check_json(value: object, where: str, depth: int = 1) -> None:
+def check_json(value: object, where: str, depth: int = 1, *, cased: bool = False) -> None:
     """Check decoded JSON at every level: nesting, names, characters, numbers.
 
-    ``where`` names the attribute for the detail; ``depth`` is the level of ``value`` in the body, itself level 1.
+    ``where`` names the attribute for the detail; ``depth`` is the level of ``value`` in the body, itself level 1. Names
+    that differ only in case are two names where ``cased``, as in JSON itself.
     Raises InvalidSyntax for more than MAX_DEPTH levels and for names that differ only in case (RFC 7643 section 2.1
     makes them one name), InvalidValue for characters and numbers that JSON cannot carry on.
     """
@@ -35,18 +36,18 @@ def check_json(value: object, where: str, depth: int = 1) -> None:
         check_text(value, where)
     elif isinstance(value, dict):
         _check_depth(where, depth)
-        if len({name.lower() for name in value}) != len(value):
+        if not cased and len({name.lower() for name in value}) != len(value):
             raise InvalidSyntax(f"{where} has two names that differ only in case; send one.")
         for name, item in value.items():
             if not name.isprintable():
                 check_text(name, f"A name in {where}")
             # Most values are clean strings and all bodies pass here: nothing is called, nothing is named for those.
             if not isinstance(item, str) or not item.isprintable():
-                check_json(item, shown(name) if depth == 1 else where, depth + 1)
+                check_json(item, shown(name) if depth == 1 else where, depth + 1, cased=cased)
     elif isinstance(value, list):
         _check_depth(where, depth)
         for item in value:
-            check_json(item, where, depth + 1)
+            check_json(item, where, depth + 1, cased=cased)
     elif isinstance(value, float) and not math.isfinite(value):
         raise InvalidValue(f"{where} holds a number that JSON cannot write.")
 

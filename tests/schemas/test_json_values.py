@@ -83,3 +83,12 @@ def test_what_looks_like_a_name_is_shown(name: str) -> None:
 @pytest.mark.parametrize("name", ["", "ann@example.com", "a b", "x" * 65, "é", "a\n", "urn:a b"])
 def test_what_does_not_look_like_a_name_is_not_repeated(name: str) -> None:
     assert shown(name) == "an attribute"
+
+
+def test_names_that_differ_only_in_case_are_one_name_unless_case_tells_them_apart() -> None:
+    for value in ({"a": 1, "A": 2}, {"x": [{"a": 1, "A": 2}]}):
+        with pytest.raises(InvalidSyntax, match="only in case"):
+            check_json(value, "x")
+        check_json(value, "x", cased=True)
+    with pytest.raises(InvalidValue):
+        check_json({"x": [{"a": ["\x00"]}]}, "x", cased=True)
