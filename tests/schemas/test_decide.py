@@ -308,6 +308,19 @@ def test_what_a_replace_keeps_stays_as_it_is_stored() -> None:
     assert changed(decide(command(Replace(body("bob"), keeps=())), before)).doc == user("bob")
 
 
+def test_a_replace_through_a_dialect_keeps_the_extensions_that_it_cannot_express() -> None:
+    badge = {"urn:example:badge:1.0:User": {"level": 1}}
+    before = view({**user(title="CTO", **ENTERPRISE), **badge})
+
+    kept = changed(decide(command(Replace(body("bob"), keeps_extensions=True)), before)).doc
+    assert kept == {
+        **user("bob"),
+        **ENTERPRISE,
+        **badge,
+        "schemas": [urns.USER, urns.ENTERPRISE_USER, "urn:example:badge:1.0:User"],
+    }
+
+
 def test_a_replace_that_keeps_what_it_lacks_is_checked_as_a_whole() -> None:
     without_name = {"schemas": [urns.USER], "title": "CTO"}
 

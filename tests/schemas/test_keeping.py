@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from schemas import urns
-from schemas.keeping import keep
+from schemas.keeping import keep, keep_extensions
 from schemas.resource_types import USER
 from tests.schemas.samples import user
 
@@ -119,3 +119,13 @@ def test_neither_the_stored_resource_nor_the_body_is_changed() -> None:
     keep(("name.familyName", urns.ENTERPRISE_USER, f"{BADGE}:level"), STORED, doc, USER)
 
     assert (STORED, doc) == before
+
+
+def test_all_extensions_are_kept_where_the_body_omits_them_and_named_in_schemas() -> None:
+    sent = {**user("bob"), "schemas": [urns.USER, BADGE], BADGE: {"level": 2}}
+    assert keep_extensions(STORED, sent) == {
+        **user("bob"),
+        "schemas": [urns.USER, BADGE, urns.ENTERPRISE_USER],
+        BADGE: {"level": 2},
+        urns.ENTERPRISE_USER: SALES,
+    }
