@@ -31,9 +31,10 @@ class Flag(msgspec.Struct, frozen=True):
 
 
 class Number(msgspec.Struct, frozen=True):
-    """A number; a ``whole`` one has no fraction."""
+    """A number; a ``whole`` one has no fraction; where there are ``choices``, one of them."""
 
     whole: bool = False
+    choices: tuple[int, ...] = ()
 
 
 class Anything(msgspec.Struct, frozen=True):
@@ -169,6 +170,8 @@ def _wrong_number(value: object, number: Number, path: str) -> Iterator[str]:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not is_number or (number.whole and isinstance(value, float) and not value.is_integer()):
         yield f"{_at(path)} must be {'an integer' if number.whole else 'a number'}."
+    elif number.choices and value not in number.choices:
+        yield f"{_at(path)} must be one of {', '.join(map(str, number.choices))}."
 
 
 def _at(path: str) -> str:

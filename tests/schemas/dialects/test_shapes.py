@@ -36,6 +36,7 @@ USER = Members(
         "pair": Items(Flag(), fewest=2),
         "age": Number(whole=True),
         "share": Number(),
+        "state": Number(choices=(0, 1, 2)),
         "note": Maybe(Text()),
         "boss": Either((Text(), Members({"id": Text()}, required=("id",))), "a string or an object"),
         "more": Anything(),
@@ -55,7 +56,9 @@ def as_json_schema(shape: Shape) -> dict[str, Any]:
         case Flag():
             return {"type": "boolean"}
         case Number():
-            return {"type": "integer" if shape.whole else "number"}
+            return {"type": "integer" if shape.whole else "number"} | (
+                {"enum": list(shape.choices)} if shape.choices else {}
+            )
         case Anything():
             return {}
         case Maybe():
@@ -89,7 +92,7 @@ JSON = st.recursive(
 SHAPES: st.SearchStrategy[Shape] = st.recursive(
     st.builds(Text, st.integers(0, 2), st.sampled_from([(), ("work", "home")]))
     | st.just(Flag())
-    | st.builds(Number, st.booleans())
+    | st.builds(Number, st.booleans(), st.sampled_from([(), (0, 1)]))
     | st.just(Anything()),
     lambda below: (
         st.builds(Maybe, below)
@@ -163,6 +166,8 @@ def test_a_known_shape_accepts_exactly_what_its_json_schema_accepts(value: objec
         ({"id": "1", "pair": [True]}, ("pair must have at least 2 values.",)),
         ({"id": "1", "age": 1.5}, ("age must be an integer.",)),
         ({"id": "1", "age": True, "share": "1"}, ("age must be an integer.", "share must be a number.")),
+        ({"id": "1", "state": 3}, ("state must be one of 0, 1, 2.",)),
+        ({"id": "1", "state": True}, ("state must be a number.",)),
         ({"id": "1", "note": 1}, ("note must be a string.",)),
         ({"id": "1", "boss": {}}, ("boss must be a string or an object.",)),
         ({"id": "1", "exact": {"b": 1}}, ("exact.b is not known here.",)),
