@@ -55,8 +55,15 @@ class Site(Protocol):
     async def published(self) -> list[dict[str, Any]]:
         """Return all events, as ``scimgw events --meta`` would print them."""
 
+    @property
+    def broken(self) -> Sequence[Violation]:
+        """What strikes have found that the history does not show."""
+
     async def quiet(self, caller: Caller, random: Random) -> None:
         """Wait until nothing that any client has sent can take effect any more; ``caller`` may write for it."""
+
+    def excuses(self, operation: Operation) -> bool:
+        """Tell whether an answer is outside the promise, and says nothing."""
 
 
 S = TypeVar("S", bound=Site)
@@ -181,18 +188,21 @@ async def run(
     async with Caller("last", recorder, site.token, tenant=site.tenant) as caller:
         await site.quiet(caller, random)
     recorder.close()
-    history = recorder.operations
+    history = [operation for operation in recorder.operations if not site.excuses(operation)]
     outcomes = await asked(site.urls, site.token, history)
     state = await final_state(site.urls, site.token, history, site.tenant)
     result = Result(history, state, await site.published(), strikes, outcomes)
     keep(site.directory, result)
-    result.violations = check(history, state, result.events, polled=site.polled, parked=parked(outcomes))
+    result.violations = [*site.broken]
+    result.violations += check(history, state, result.events, polled=site.polled, parked=parked(outcomes))
     result.violations += check_told(history, result.events, outcomes)
     return result
 
 
 def keep(directory: Path, result: Result) -> None:
-    """Write state, events and outcomes beside the history, so that the run can be checked again."""
+    """Write history, state, events and outcomes, so that the run can be checked again."""
+    with (directory / "history.jsonl").open("wb") as lines:
+        lines.writelines(msgspec.json.encode(operation) + b"\n" for operation in result.history)
     for name, records in (("state", result.state), ("events", result.events), ("outcomes", result.outcomes)):
         with (directory / f"{name}.jsonl").open("wb") as lines:
             lines.writelines(msgspec.json.encode(record) + b"\n" for record in records)

@@ -19,7 +19,8 @@ from schemas.partitions import partition_of
 from tests.distributed import PARTITIONS, Distributed, Program
 from tests.faults import bodies
 from tests.faults.caller import Caller
-from tests.faults.history import Intent
+from tests.faults.history import Intent, Operation
+from tests.faults.violations import Violation
 from tests.services.kafka import Broker
 from tests.services.redis import RedisServer
 
@@ -75,6 +76,8 @@ class Cluster:
         """What strikes have seen, beside the metrics."""
         self.excused: list[tuple[str, int, int]] = []
         """Gateways whose reads are outside the promise, from when and until when: they serve an old primary."""
+        self.broken: list[Violation] = []
+        """What strikes have found that the history does not show."""
         self._scraped: dict[tuple[str, int], Counter[str]] = {}
 
     def _new_broker(self) -> Broker:
@@ -154,6 +157,13 @@ class Cluster:
         for told in self._scraped.values():
             total += told
         return total
+
+    def excuses(self, operation: Operation) -> bool:
+        """See ``campaign.Site.excuses``."""
+        return not operation.is_write and any(
+            operation.gateway == url and operation.returned_at > begin and operation.invoked_at < end
+            for url, begin, end in self.excused
+        )
 
     async def scrape(self) -> None:
         """Look at the metrics of all processes that answer; the last that one told counts for good."""

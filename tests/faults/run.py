@@ -15,71 +15,24 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from random import Random
 from typing import Any, Final
 
 import msgspec
 
-from tests.faults import campaign, disks, produced, strikes
+from tests.faults import campaign
 from tests.faults.campaign import Result, Size, Strike
 from tests.faults.checker import check
-from tests.faults.cluster import Cluster, clustered
-from tests.faults.history import Recorder, read_history
+from tests.faults.cluster import clustered
+from tests.faults.history import read_history
 from tests.faults.load import Plan
 from tests.faults.outcomes import check_told, parked
+from tests.faults.rows import READERS, ROWS, SIZES
 from tests.faults.servers import serving
 from tests.faults.violations import Kind, Violation
 
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A fault run by name."""
-
-    strike: Callable[[Any, Recorder, Random], Awaitable[Sequence[Strike]]]
-    what: str
-    distributed: bool = True
-    seen: Mapping[str, int] = field(default_factory=dict)
-    """What must have been seen, as often for each strike (0: once in the run): names of ``cluster.COUNTERS``."""
-    times: Mapping[str, int] = field(default_factory=dict)
-    """Size → how many strikes, where the row wants others."""
-
-
-READERS: Final = 2
-_POINT_TIMES: Final = {"ci": 15, "faults": 300, "release": 300}
-"""Ten points of a worker, once or twenty times each; with them the three of a gateway."""
-ROWS: Final = {
-    "embedded-kill": Row(campaign.kill, "kill -9 of the serving process, same data again", distributed=False),
-    "embedded-disk-full": Row(disks.fill, "no room on the disk for a second, no restart", distributed=False),
-    "failpoints": Row(
-        strikes.fail_points,
-        "kill at each numbered step of a write and of a take-over, restart",
-        seen={"take-overs": 0, "replayed": 0},
-        times=_POINT_TIMES,
-    ),
-    "worker-kill": Row(strikes.worker_kill, "kill -9 of a worker, restart", seen={"take-overs": 1}),
-    "gateway-kill": Row(strikes.gateway_kill, "kill -9 of a gateway, restart"),
-    "worker-pause": Row(strikes.worker_pause, "SIGSTOP of a worker beyond its session, SIGCONT", seen={"lost": 0}),
-    "redis-kill": Row(
-        strikes.redis_kill,
-        "kill -9 of Redis, restart from its append-only file",
-        seen={"take-overs": 1, "lost": 0, "reads refused": 0},
-    ),
-    "redis-flush": Row(strikes.redis_flush, "FLUSHALL", seen={"take-overs": 1, "replayed": 1, "reads refused": 0}),
-    "redis-pause": Row(strikes.redis_pause, "SIGSTOP of Redis for seconds, SIGCONT"),
-    "broker-restart": Row(strikes.broker_restart, "kill -9 of the broker, restart"),
-    "broker-pause": Row(strikes.broker_pause, "SIGSTOP of the broker for seconds, SIGCONT"),
-    "rebalance": Row(strikes.rebalance, "a third worker comes and goes", seen={"take-overs": 2}),
-    "redelivery": Row(produced.redelivery, "a tenth of the command records produced again", seen={"repeats": 1}),
-    "poison": Row(produced.poison, "records that nobody can decide in the command topic", seen={"parked": 4}),
-}
-SIZES: Final = {
-    "ci": Size(strikes=3, acknowledged=1_000, limit_s=300),
-    "faults": Size(strikes=20, acknowledged=20_000),
-    "release": Size(strikes=500, acknowledged=1_000_000),
-}
 COLUMNS: Final[tuple[str, ...]] = (
     "fault",
     "times",
@@ -179,14 +132,14 @@ async def run_row(name: str, size: Size, seed: int, plan: Plan, directory: Path)
     if not row.distributed:
         async with serving(directory / "data") as server:
             return await campaign.run(server, row.strike, size, seed, plan, progress), Counter()
-    cluster = Cluster(directory)
+    cluster = row.cluster(directory)
     plan = replace(plan, readers=READERS)
     async with clustered(cluster):
         await cluster.scrape()
         before = cluster.seen
         result = await campaign.run(cluster, row.strike, size, seed, plan, progress)
         await cluster.scrape()
-    seen = cluster.seen - before
+    seen = cluster.seen - before + cluster.noted
     seen["reads refused"] = sum(result.refused_reads(strike) for strike in result.strikes)
     return result, seen
 

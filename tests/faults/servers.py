@@ -20,6 +20,8 @@ import aiohttp
 import msgspec
 
 from tests.faults.caller import Caller
+from tests.faults.history import Operation
+from tests.faults.violations import Violation
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 READY_S: Final = 30.0
@@ -46,6 +48,7 @@ class Embedded:
 
     tenant = "default"
     polled = False
+    broken: Sequence[Violation] = ()
 
     def __init__(self, data: Path, *, prefix: Sequence[str] = ()) -> None:
         self.data = data
@@ -149,6 +152,10 @@ class Embedded:
 
     async def quiet(self, caller: Caller, random: Random) -> None:
         """See ``campaign.Site.quiet``: with the last answer everything has ended."""
+
+    def excuses(self, _operation: Operation) -> bool:
+        """See ``campaign.Site.excuses``: nothing is."""
+        return False
 
 
 def _lines(printed: bytes) -> Iterator[bytes]:

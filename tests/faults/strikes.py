@@ -41,7 +41,7 @@ async def _killed(
     program.kill()
     await asyncio.sleep(pause_s)
     await cluster.restarted(program)
-    return await _recovered(cluster, recorder, at, program.name)
+    return await recovered(cluster, recorder, at, program.name)
 
 
 async def fail_points(cluster: Cluster, recorder: Recorder, random: Random) -> list[Strike]:
@@ -90,7 +90,7 @@ async def worker_pause(cluster: Cluster, recorder: Recorder, random: Random) -> 
         await asyncio.sleep(SESSION_S + random.uniform(1, 4))
     finally:
         worker.send(signal.SIGCONT)
-    return await _recovered(cluster, recorder, at, worker.name)
+    return await recovered(cluster, recorder, at, worker.name)
 
 
 async def redis_kill(cluster: Cluster, recorder: Recorder, random: Random) -> list[Strike]:
@@ -100,7 +100,7 @@ async def redis_kill(cluster: Cluster, recorder: Recorder, random: Random) -> li
     await asyncio.to_thread(cluster.redis.kill)
     await asyncio.sleep(random.uniform(0, 2))
     await asyncio.to_thread(cluster.redis.start)
-    return await _recovered(cluster, recorder, at)
+    return await recovered(cluster, recorder, at)
 
 
 async def redis_flush(cluster: Cluster, recorder: Recorder, random: Random) -> list[Strike]:
@@ -109,7 +109,7 @@ async def redis_flush(cluster: Cluster, recorder: Recorder, random: Random) -> l
     at = time.monotonic_ns()
     with redis_client.Redis.from_url(cluster.redis.url) as client:
         await asyncio.to_thread(client.flushall)
-    return await _recovered(cluster, recorder, at)
+    return await recovered(cluster, recorder, at)
 
 
 async def redis_pause(cluster: Cluster, recorder: Recorder, random: Random) -> list[Strike]:
@@ -119,7 +119,7 @@ async def redis_pause(cluster: Cluster, recorder: Recorder, random: Random) -> l
     await asyncio.to_thread(cluster.redis.pause)
     await asyncio.sleep(random.uniform(1, 8))
     cluster.redis.resume()
-    return await _recovered(cluster, recorder, at)
+    return await recovered(cluster, recorder, at)
 
 
 async def broker_restart(cluster: Cluster, recorder: Recorder, random: Random) -> list[Strike]:
@@ -129,7 +129,7 @@ async def broker_restart(cluster: Cluster, recorder: Recorder, random: Random) -
     await asyncio.to_thread(cluster.broker.kill)
     await asyncio.sleep(random.uniform(0, 2))
     await asyncio.to_thread(cluster.broker.start)
-    return await _recovered(cluster, recorder, at)
+    return await recovered(cluster, recorder, at)
 
 
 async def broker_pause(cluster: Cluster, recorder: Recorder, random: Random) -> list[Strike]:
@@ -139,10 +139,10 @@ async def broker_pause(cluster: Cluster, recorder: Recorder, random: Random) -> 
     await asyncio.to_thread(cluster.broker.pause)
     await asyncio.sleep(random.uniform(1, 8))
     cluster.broker.resume()
-    return await _recovered(cluster, recorder, at)
+    return await recovered(cluster, recorder, at)
 
 
-async def _recovered(cluster: Cluster, recorder: Recorder, at: int, what: str = "") -> list[Strike]:
+async def recovered(cluster: Cluster, recorder: Recorder, at: int, what: str = "") -> list[Strike]:
     """Wait until all processes are ready and writes are acknowledged."""
     await working(recorder)
     await cluster.whole()

@@ -1,0 +1,109 @@
+"""The fault runs by name: what is struck, on what, and what must have been seen for the run to show anything."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any, Final, get_args
+
+from tests.faults import broker_strikes, campaign, disks, network_strikes, produced, redis_strikes, strikes
+from tests.faults.brokers import ReplicatedCluster
+from tests.faults.campaign import Size, Strike
+from tests.faults.cluster import Cluster
+from tests.faults.history import Recorder
+from tests.faults.links import LinkedCluster, Pair
+from tests.faults.proxy import KINDS
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A fault run by name."""
+
+    strike: Callable[[Any, Recorder, Random], Awaitable[Sequence[Strike]]]
+    what: str
+    distributed: bool = True
+    cluster: Callable[[Path], Cluster] = Cluster
+    seen: Mapping[str, int] = field(default_factory=dict)
+    """What must have been seen, as often for each strike (0: once in the run): names of ``cluster.COUNTERS``."""
+    times: Mapping[str, int] = field(default_factory=dict)
+    """Size → how many strikes, where the row wants others."""
+
+
+READERS: Final = 2
+_POINT_TIMES: Final = {"ci": 15, "faults": 300, "release": 300}
+"""Ten points of a worker, once or twenty times each; with them the three of a gateway."""
+_EACH_FAULT: Final = {"ci": 5, "faults": 20, "release": 100}
+"""Five kinds of fault of a connection."""
+ROWS: Final = {
+    "embedded-kill": Row(campaign.kill, "kill -9 of the serving process, same data again", distributed=False),
+    "embedded-disk-full": Row(disks.fill, "no room on the disk for a second, no restart", distributed=False),
+    "failpoints": Row(
+        strikes.fail_points,
+        "kill at each numbered step of a write and of a take-over, restart",
+        seen={"take-overs": 0, "replayed": 0},
+        times=_POINT_TIMES,
+    ),
+    "worker-kill": Row(strikes.worker_kill, "kill -9 of a worker, restart", seen={"take-overs": 1}),
+    "gateway-kill": Row(strikes.gateway_kill, "kill -9 of a gateway, restart"),
+    "worker-pause": Row(strikes.worker_pause, "SIGSTOP of a worker beyond its session, SIGCONT", seen={"lost": 0}),
+    "redis-kill": Row(
+        strikes.redis_kill,
+        "kill -9 of Redis, restart from its append-only file",
+        seen={"take-overs": 1, "lost": 0, "reads refused": 0},
+    ),
+    "redis-tail-cut": Row(
+        redis_strikes.redis_tail_cut,
+        "Redis killed, the end of its append-only file cut off",
+        seen={"take-overs": 1, "replayed": 1, "bytes cut": 1},
+    ),
+    "redis-empty": Row(
+        redis_strikes.redis_empty,
+        "Redis killed, started again with an empty directory",
+        seen={"take-overs": 1, "replayed": 1, "reads refused": 0},
+    ),
+    "redis-promotion": Row(
+        redis_strikes.redis_promotion,
+        "a replica promoted while the old primary serves the rest",
+        cluster=redis_strikes.PromotingCluster,
+        seen={"take-overs": 1, "503 on the new side": 0, "reads on the old side": 0},
+    ),
+    "redis-out-of-memory": Row(
+        redis_strikes.redis_out_of_memory,
+        "Redis without memory for another write, no restart",
+        seen={"refused by Redis": 1},
+    ),
+    "redis-flush": Row(strikes.redis_flush, "FLUSHALL", seen={"take-overs": 1, "replayed": 1, "reads refused": 0}),
+    "redis-pause": Row(strikes.redis_pause, "SIGSTOP of Redis for seconds, SIGCONT"),
+    "broker-restart": Row(strikes.broker_restart, "kill -9 of the broker, restart"),
+    "broker-pause": Row(strikes.broker_pause, "SIGSTOP of the broker for seconds, SIGCONT"),
+    "rebalance": Row(strikes.rebalance, "a third worker comes and goes", seen={"take-overs": 2}),
+    "leader-kill": Row(
+        broker_strikes.leader_kill,
+        "kill -9 of the leader of three brokers, restart",
+        cluster=ReplicatedCluster,
+    ),
+    "tail-loss": Row(
+        broker_strikes.tail_loss,
+        "the only broker loses acknowledged state: halted with an alarm until it is back",
+        seen={"bytes lost": 1, "halted": 1, "acknowledged elsewhere meanwhile": 1},
+    ),
+    "redelivery": Row(produced.redelivery, "a tenth of the command records produced again", seen={"repeats": 1}),
+    "poison": Row(produced.poison, "records that nobody can decide in the command topic", seen={"parked": 4}),
+    **{
+        f"tcp-{pair}": Row(
+            network_strikes.disturbed(pair),
+            f"TCP between {pair.replace('-', ' and ')}: {', '.join(KINDS)}",
+            cluster=LinkedCluster,
+            seen=dict.fromkeys(network_strikes.LEFT_TRACES, 0),
+            times=_EACH_FAULT,
+        )
+        for pair in get_args(Pair)
+    },
+}
+SIZES: Final = {
+    "ci": Size(strikes=3, acknowledged=1_000, limit_s=300),
+    "faults": Size(strikes=20, acknowledged=20_000),
+    "release": Size(strikes=500, acknowledged=1_000_000),
+}
