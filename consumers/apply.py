@@ -12,13 +12,13 @@ from typing import Protocol
 from consumers.errors import OperatorError
 from consumers.failpoints import hit
 from consumers.metrics import Metrics
-from consumers.ports import Claim, Contended, Granted, Reply, Reservation, Snapshot, Store, Taken
+from consumers.ports import Claim, Contended, Granted, KeyUsed, Reply, Reservation, Snapshot, Store, Taken
 from consumers.submission import Expired, Failed, OutcomeUnknown, SubmissionError
 from schemas import batches
 from schemas.batches import Crashed, Step
 from schemas.changes import Change, NoChange, image_of
 from schemas.commands import ChangeCommand, Create, verb_of
-from schemas.decide import refusal
+from schemas.decide import answer_of_key, refusal
 from schemas.errors import Uniqueness
 from schemas.fingerprints import unseen_key
 from schemas.numbering import Batch, number
@@ -179,12 +179,12 @@ class ApplyLoop:
         logger.error("the store failed", extra={"action": step, "error": str(error)})
 
     async def _reserve(self, commands: Sequence[ChangeCommand], steps: list[Step], now: int) -> list[Step]:
-        """Reserve names; return the steps with refusals and unseen answers put in, cut before the first contended one."""
-        wanting = [(i, step) for i, step in enumerate(steps) if isinstance(step, Change) and step.acquires]
+        """Reserve names and keys; return the steps with what else answers put in, cut before the first contended one."""
+        wanting = [(i, claim) for i, step in enumerate(steps) if (claim := _claim(commands[i], step, now)) is not None]
         if not wanting:
             return steps
         reserving = time.perf_counter()
-        claims = [_claim(commands[i], step, now) for i, step in wanting]
+        claims = [claim for _, claim in wanting]
         reservations = await self._store.reserve(claims)
         if wanting[0][0] == 0 and isinstance(reservations[0], Contended):
             reservations = await self._wait_for_first(claims)
@@ -197,6 +197,8 @@ class ApplyLoop:
                 case Contended():
                     # Never a refusal: a 409 because of a mere reservation would be permanent for its caller (CP-20).
                     return result[:i] if i else [_given_up(commands[0])]
+                case KeyUsed(outcome=outcome):
+                    result[i] = answer_of_key(commands[i], outcome)
                 case Taken(name=name, unseen=first):
                     if first is not None:
                         result[i] = first
@@ -270,13 +272,20 @@ def _given_up(command: ChangeCommand) -> Step:
     return batches.Expired() if command.budget else Crashed(TimeoutError("a name that it wants stays reserved"))
 
 
-def _claim(command: ChangeCommand, change: Change, now: int) -> Claim:
+def _claim(command: ChangeCommand, step: Step, now: int) -> Claim | None:
+    """Return what must be reserved before the step stands; None for nothing."""
+    if not isinstance(step, Change | NoChange | Refusal):
+        return None
+    names, key = step.acquires if isinstance(step, Change) else (), batches.key_of(command, step)
+    if not names and key is None:
+        return None
     return Claim(
         tenant=command.tenant,
         resource_id=command.resource_id,
-        names=change.acquires,
+        names=names,
         unseen=_unseen(command),
         now=now,
+        key=key,
     )
 
 

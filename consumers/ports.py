@@ -134,14 +134,20 @@ class Taken(msgspec.Struct, frozen=True):
 
 
 class Contended(msgspec.Struct, frozen=True):
-    """A name is only reserved by an undecided command: try again soon (CP-20)."""
+    """A name or the key is only reserved by an undecided command: try again soon (CP-20)."""
 
 
-Reservation = Granted | Taken | Contended
+class KeyUsed(msgspec.Struct, frozen=True):
+    """The Idempotency-Key has an outcome by now, of a command on another resource: it answers this one, too (INV-7)."""
+
+    outcome: Outcome
+
+
+Reservation = Granted | Taken | Contended | KeyUsed
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """The names one command asks for, all or none."""
+    """The names and the Idempotency-Key one command asks for, all or none; but with a taken name it gets its key."""
 
     tenant: str
     resource_id: str
@@ -150,6 +156,8 @@ class Claim(msgspec.Struct, frozen=True):
     """``fingerprints.unseen_key`` of a create, to look up an unseen answer on the way to a 409."""
     now: int
     """Milliseconds since 1970."""
+    key: str | None = None
+    """The Idempotency-Key, hashed, where an outcome would hold it."""
 
 
 class Store(Protocol):
@@ -164,9 +172,12 @@ class Store(Protocol):
         ...
 
     async def reserve(self, claims: Sequence[Claim]) -> list[Reservation]:
-        """Reserve the names of each claim, in order, all or nothing a claim.
+        """Reserve the names and the Idempotency-Key of each claim, in order, all or nothing a claim.
 
-        A name that the resource itself holds is granted. A repeated claim of the same resource is granted again.
+        A name that the resource itself holds is granted. A repeated claim of the same resource is granted again. The key
+        is looked at first, and reserved also where a name is taken: that refusal is an outcome under the key (CP-30).
+        Behind a contended claim everything is contended: the batch ends there, and whoever waits must hold nothing that
+        another owner waits for.
         """
         ...
 

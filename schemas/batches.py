@@ -64,7 +64,7 @@ def plan(commands: Sequence[ChangeCommand], views: Sequence[View], now: int, mar
             names |= acquired
             changed[address] = step
             size += len(step.text)
-            if acquired:
+            if acquired or key is not None:
                 awaiting.add(address)
         if key is not None:
             keys.add(key)
@@ -97,29 +97,33 @@ def _step(command: ChangeCommand, view: View, now: int, margin: int) -> Step:
         return Crashed(error)
 
 
+def key_of(command: ChangeCommand, decision: Change | NoChange | Refusal) -> str | None:
+    """Return the Idempotency-Key under which the decision's outcome is kept, and which is reserved for it (CP-30)."""
+    if command.key is msgspec.UNSET or decision.status == KeyReused.status:
+        # A refused use does not own the key: in a replay it might come before the request that does (INV-7).
+        return None
+    return command.key
+
+
 def outcome_of(command: ChangeCommand, decision: Change | NoChange | Refusal, unseen: str | None) -> Outcome:
     """Return the outcome to store for a decision; ``unseen`` names a create so that its repeat is recognised."""
-    version, error, status = 0, None, decision.status
-    key = None if command.key is msgspec.UNSET else command.key
+    version, error = 0, None
     if isinstance(decision, Change):
         version = decision.version
     elif isinstance(decision, NoChange):
         version = decision.resource.version
     else:
         error = decision
-        if status == KeyReused.status:
-            # A refused use does not own the key: in a replay it might come before the request that does (INV-7).
-            key = None
     return Outcome(
         txn=command.txn,
-        status=status,
+        status=decision.status,
         resource_type=command.resource_type,
         resource_id=command.resource_id,
         version=version,
         error=error,
         verb=verb_of(command),
         fingerprint=command.fingerprint,
-        key=key,
+        key=key_of(command, decision),
         unseen=unseen,
         gateway=command.gateway,
         decided_at=command.accepted_at,

@@ -51,10 +51,13 @@ def replay(command: ChangeCommand, view: View) -> Outcome | Refusal | None:
     """
     if view.answered is not None:
         return view.answered
-    if view.keyed is None:
-        return None
-    if view.keyed.fingerprint == command.fingerprint:
-        return view.keyed
+    return None if view.keyed is None else answer_of_key(command, view.keyed)
+
+
+def answer_of_key(command: ChangeCommand, first: Outcome) -> Outcome | Refusal:
+    """Return the answer to a command whose Idempotency-Key has an outcome; another resource makes it another request."""
+    if first.fingerprint == command.fingerprint:
+        return first
     return refusal(KeyReused("this Idempotency-Key was used for another request; use a new key"))
 
 

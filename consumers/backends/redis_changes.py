@@ -10,6 +10,7 @@ import msgspec
 
 from consumers.backends.redis_keys import ShardKeys, indexed
 from consumers.backends.redis_records import is_live, record_of, resource_of, stored_value
+from consumers.ports import Claim
 from schemas.changes import Name
 from schemas.indexing import index_entries
 from schemas.numbering import StoredChange
@@ -86,9 +87,31 @@ def change_words(keys: ShardKeys, change: StoredChange) -> list[Any]:
     ]
 
 
+def claim_words(keys: ShardKeys, claims: Sequence[Claim]) -> tuple[list[Any], list[Any], list[Any]]:
+    """Return what the reserve script needs of claims: groups of names, Idempotency-Keys, claims by places among them."""
+    groups: dict[tuple[str, str], dict[str, int]] = {}
+    numbers: dict[tuple[str, str], int] = {}
+    keyed: dict[tuple[str, str], int] = {}
+    asking = []
+    for claim in claims:
+        places: list[int] = []
+        for attribute, name in claim.names:
+            group = (claim.tenant, attribute)
+            names = groups.setdefault(group, {})
+            places += numbers.setdefault(group, len(groups)), names.setdefault(name, len(names) + 1)
+        key = 0 if claim.key is None else keyed.setdefault((claim.tenant, claim.key), len(keyed) + 1)
+        asking.append((claim.resource_id, places, key))
+    return (
+        [(keys.names(*group), keys.reservations(*group), list(names)) for group, names in groups.items()],
+        [(keys.first(t, key), keys.outcome(t, ""), keys.reserved_key(t, key)) for t, key in keyed],
+        asking,
+    )
+
+
 def outcome_words(keys: ShardKeys, tenant: str, outcome: Outcome, now: int) -> list[Any] | None:
-    """Return an outcome: key, value, expiry, txn, keys of the Idempotency-Key and of its reservation, key of the create, its
-    expiry; None if expired.
+    """Return an outcome as the script takes it; None if it has expired.
+
+    Key, value, expiry, txn, the Idempotency-Key's first txn and reservation, key of the create, its expiry.
     """
     # No longer than from now on, whatever its record says: a time beyond Redis' would stop a replay for good.
     expires = min(expires_at(outcome), now + KEYED_LIFE_MS + LIFE_MS)

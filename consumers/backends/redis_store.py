@@ -17,6 +17,7 @@ import msgspec
 from consumers.backends.redis_changes import (
     Packing,
     change_words,
+    claim_words,
     farewell_words,
     forgotten_words,
     number_words,
@@ -30,12 +31,12 @@ from consumers.backends.redis_records import is_live, is_of_type, resource_of
 from consumers.backends.redis_scripts import Scripts
 from consumers.errors import NotRecovered, StoreConflict, StoreUnavailable
 from consumers.partition_ports import Addressed, OwnershipLost
-from consumers.ports import Claim, Contended, Granted, Reservation, Snapshot, Taken
+from consumers.ports import Claim, Contended, Granted, KeyUsed, Reservation, Snapshot, Taken
 from consumers.replies import SentReply, encode_replies, sent
 from schemas.changes import Name, View
 from schemas.commands import ChangeCommand
 from schemas.numbering import Batch, StoredChange, Watermark
-from schemas.outcomes import UNSEEN_LIFE_MS, Outcome, decode_outcome
+from schemas.outcomes import KEYED_LIFE_MS, UNSEEN_LIFE_MS, Outcome, decode_outcome
 from schemas.partitions import partitions_of_shard, shard_of_partition
 from schemas.records import Address, address_of, resource_key
 
@@ -89,6 +90,8 @@ class RedisPartitionStore:
         """Offset and position that this owner wrote last, or found; "" for none."""
         self._granted: defaultdict[tuple[str, str], set[Name]] = defaultdict(set)
         """What was reserved for a resource and is not committed, by tenant and id: let go once its command is cut."""
+        self._granted_keys: dict[tuple[str, str], str] = {}
+        """The same of Idempotency-Keys, by tenant and key: the id of the resource."""
 
     # -- Ownership ----------------------------------------------------------------------------------------------------
 
@@ -96,6 +99,7 @@ class RedisPartitionStore:
         """See ``PartitionStore.take``; gives Redis the scripts of its boot first."""
         self._fence = ""
         self._granted.clear()
+        self._granted_keys.clear()
         self._scripts = await self._client.load()
         fence = f"taking:{uuid.uuid4().hex}"
         (found,) = await self._run("owner", self._owner_keys, fence, "take")
@@ -116,11 +120,12 @@ class RedisPartitionStore:
     async def check(self, now: int) -> None:
         """See ``PartitionStore.check``."""
         await self._step("check", str(now), str(MARK_AGE_MS))
-        if self._granted:
+        if self._granted or self._granted_keys:
             with contextlib.suppress(NotRecovered):
-                question: tuple[Any, ...] = (self._fields, self._releases(()), [])
+                question: tuple[Any, ...] = (self._fields, self._releases((), ()), [])
                 await self._run("view", self._script_keys, self._fence, _encoder.encode(question))
                 self._granted.clear()
+                self._granted_keys.clear()
 
     async def unclean(self) -> bool:
         """See ``PartitionStore.unclean``."""
@@ -227,14 +232,16 @@ class RedisPartitionStore:
         asked += [keys.number(tenant, self._partition) for tenant in tenants]
         question = (
             self._fields,
-            self._releases(places),
+            self._releases(places, commands),
             [(keys.first(tenant, key), keys.outcome(tenant, "")) for tenant, key in keyed],
         )
         values, firsts = await self._run("view", self._script_keys, self._fence, _encoder.encode(question), *asked)
-        if len(self._granted) > 0:
+        if self._granted or self._granted_keys:
             wanted = set(places)
             for place in [place for place in self._granted if place not in wanted]:
                 del self._granted[place]
+            for place in self._needless_keys(commands):
+                del self._granted_keys[place]
         numbers = {t: int(value or 0) for t, value in zip(tenants, values[-len(tenants) :], strict=True)}
         if not any(islice(values, len(places) + len(commands))) and not any(firsts):
             return Snapshot((_NOTHING,) * len(commands), numbers)
@@ -253,37 +260,30 @@ class RedisPartitionStore:
         """See ``consumers.ports.Store.reserve``."""
         if not claims:
             return []
-        groups: dict[tuple[str, str], dict[str, int]] = {}
-        numbers: dict[tuple[str, str], int] = {}
-        asking: list[tuple[str, list[int]]] = []
-        for claim in claims:
-            places: list[int] = []
-            for attribute, name in claim.names:
-                group = (claim.tenant, attribute)
-                names = groups.setdefault(group, {})
-                places += numbers.setdefault(group, len(groups)), names.setdefault(name, len(names) + 1)
-            asking.append((claim.resource_id, places))
-        keys = self._keys
-        question = (
-            self._fields,
-            keys.fences,
-            f"\0{self._partition}\0{self._token}",
-            [(keys.names(*group), keys.reservations(*group), list(names)) for group, names in groups.items()],
-            asking,
-        )
         for claim in claims:
             # Before it is known: the answer may be lost, and what nobody remembers nobody lets go (CP-20).
-            self._granted[claim.tenant, claim.resource_id].update(claim.names)
-        (answers,) = await self._run("reserve", self._script_keys, self._fence, _encoder.encode(question))
+            if claim.names:
+                self._granted[claim.tenant, claim.resource_id].update(claim.names)
+            if claim.key is not None:
+                self._granted_keys.setdefault((claim.tenant, claim.key), claim.resource_id)
+        question = claim_words(self._keys, claims)
+        (answers,) = await self._run(
+            "reserve",
+            self._script_keys,
+            self._fence,
+            _encoder.encode((self._fields, self._keys.fences, self._own_mark, *question, KEYED_LIFE_MS)),
+        )
         made: list[Reservation] = []
         for claim, answer in zip(claims, answers, strict=True):
             if answer == 0:
                 made.append(Granted())
-            elif answer < 0:
+            elif answer == -1:
                 made.append(Contended())
+            elif isinstance(answer, bytes):
+                made.append(KeyUsed(decode_outcome(answer)))
             else:
-                taken = claim.names[answer - 1]
-                made.append(Taken(taken, await self._first_answer(claim, taken)))
+                place, holder = answer
+                made.append(Taken(claim.names[place - 1], await self._first_answer(claim, holder.decode())))
         return made
 
     async def commit(self, batch: Batch) -> None:
@@ -311,6 +311,9 @@ class RedisPartitionStore:
                 granted.difference_update(change.acquires)
                 if not granted:
                     del self._granted[change.tenant, change.resource_id]
+        for tenant, outcome in batch.outcomes:
+            if outcome.key is not None:
+                self._granted_keys.pop((tenant, outcome.key), None)
 
     def _pieces(self, batch: Batch) -> list[Packing]:
         """Return the batch in pieces of at most MOST_COMMANDS, an outcome with its change; none where nothing is to be done."""
@@ -385,48 +388,57 @@ class RedisPartitionStore:
     def _now(self) -> int:
         return int(self._clock() * 1000)
 
-    def _releases(self, places: Sequence[tuple[str, str]]) -> list[tuple[str, str, str]]:
-        """Return the reservations of resources that no command is about any more: key, name, value."""
-        if not self._granted:
+    @property
+    def _own_mark(self) -> str:
+        """What a reservation of ours ends with, behind the id of its resource."""
+        return f"\0{self._partition}\0{self._token}"
+
+    def _releases(
+        self, places: Sequence[tuple[str, str]], commands: Sequence[ChangeCommand]
+    ) -> list[tuple[str, str | bool, str]]:
+        """Return the reservations that no command is about any more: key, name (False where the key is all), value."""
+        if not (self._granted or self._granted_keys):
             return []
-        wanted = set(places)
-        return [
-            (self._keys.reservations(tenant, attribute), name, f"{resource_id}\0{self._partition}\0{self._token}")
+        wanted, keys, ours = set(places), self._keys, self._own_mark
+        releases: list[tuple[str, str | bool, str]] = [
+            (keys.reservations(tenant, attribute), name, resource_id + ours)
             for (tenant, resource_id), names in self._granted.items()
             if (tenant, resource_id) not in wanted
             for attribute, name in names
         ]
+        for tenant, key in self._needless_keys(commands):
+            releases.append((keys.reserved_key(tenant, key), False, self._granted_keys[tenant, key] + ours))
+        return releases
 
-    async def _first_answer(self, claim: Claim, name: Name) -> Outcome | None:
+    def _needless_keys(self, commands: Sequence[ChangeCommand]) -> list[tuple[str, str]]:
+        """Return the Idempotency-Keys that were reserved for what none of the commands is about."""
+        wanted = {(command.tenant, command.key, command.resource_id) for command in commands}
+        return [(t, key) for (t, key), resource_id in self._granted_keys.items() if (t, key, resource_id) not in wanted]
+
+    async def _first_answer(self, claim: Claim, holder: str) -> Outcome | None:
         """Return the answer of an identical create that never reached its caller, if its resource holds the name (CP-30)."""
         if claim.unseen is None:
             return None
         keys, tenant = self._keys, claim.tenant
-        txn = await self._client.call("GET", keys.created_by(tenant, claim.unseen))
+        txn = await self._client.call("GET", keys.created_by(tenant, holder))
         if txn is None:
             return None
         value = await self._client.call("GET", keys.outcome(tenant, txn.decode()))
         if value is None:
             return None
         outcome = decode_outcome(value)
-        if claim.now - outcome.decided_at > UNSEEN_LIFE_MS:
+        if outcome.unseen != claim.unseen or claim.now - outcome.decided_at > UNSEEN_LIFE_MS:
             return None
         sign = keys.alive(outcome.gateway)
-        holder, marked, alive, present = answers = await self._client.calls(
-            [
-                ("HGET", keys.names(tenant, name[0]), name[1]),
-                ("EXISTS", keys.unseen(tenant, claim.unseen)),
-                ("EXISTS", sign),
-                ("PUBSUB", "NUMSUB", sign),
-            ]
+        marked, alive, present = answers = await self._client.calls(
+            [("EXISTS", keys.unseen(tenant, claim.unseen)), ("EXISTS", sign), ("PUBSUB", "NUMSUB", sign)]
         )
         for answer in answers:
             if isinstance(answer, Exception):
                 raise answer
         # A process that was killed is not present any more; one whose machine vanished gives no sign of life.
         there = alive and present[1] > 0
-        unseen = holder == outcome.resource_id.encode() and (marked or not there)
-        return outcome if unseen else None
+        return outcome if marked or not there else None
 
     async def _step(self, step: str, *words: Word) -> list[Any]:
         return await self._run("owner", self._owner_keys, self._fence, step, *words)

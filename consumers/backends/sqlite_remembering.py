@@ -107,10 +107,11 @@ class RememberingStore:
         return Snapshot(tuple(view for view in views if view is not None), numbers)
 
     async def reserve(self, claims: Sequence[Claim]) -> list[Reservation]:
-        """See ``consumers.ports.Store.reserve``; the store is asked when somebody may hold one of the names."""
+        """See ``consumers.ports.Store.reserve``; the store is asked when somebody may hold a name or the key."""
         names = [(claim.tenant, name) for claim in claims for name in claim.names]
-        if self._all_names and all(self._names.is_new(*name) for name in names):
-            return reservations(claims, dict.fromkeys(names))
+        keyed = any(claim.key is not None for claim in claims)
+        if not keyed and self._all_names and all(self._names.is_new(*name) for name in names):
+            return reservations(claims, dict.fromkeys(names), {})
         return await self._store.reserve(claims)
 
     async def commit(self, batch: Batch) -> None:

@@ -14,12 +14,12 @@ from consumers.backends.sqlite_commit import commit_batch
 from consumers.backends.sqlite_rows import asked, lines
 from consumers.backends.sqlite_thread import DatabaseThread
 from consumers.errors import DatabaseDamaged
-from consumers.ports import Claim, Contended, Granted, Reservation, Snapshot, Taken
+from consumers.ports import Claim, Contended, Granted, KeyUsed, Reservation, Snapshot, Taken
 from schemas.changes import Name, StoredResource, View
 from schemas.commands import ChangeCommand
 from schemas.indexing import wanted_names
 from schemas.numbering import Batch
-from schemas.outcomes import UNSEEN_LIFE_MS, decode_outcome
+from schemas.outcomes import UNSEEN_LIFE_MS, Outcome, decode_outcome
 from schemas.records import UserRecord, decode_record
 
 MOST_MARKS: Final = 100_000
@@ -27,6 +27,7 @@ MOST_MARKS: Final = 100_000
 
 Clock = Callable[[], float]
 _Holders = dict[tuple[str, Name], str | None]
+_Keyed = dict[tuple[str, str], Outcome | None]
 
 # Left to itself, SQLite looks for a key among all outcomes of the tenant.
 _VIEW: Final = """
@@ -53,6 +54,12 @@ SELECT CAST(group_concat(q.key || char(31) || r.id, char(30)) AS BLOB)
   FROM json_each(:names) q
   CROSS JOIN name n ON n.tenant = q.value ->> 0 AND n.attribute = q.value ->> 1 AND n.value = q.value ->> 2
   CROSS JOIN resource r ON r.ordinal = n.ordinal
+"""
+
+_KEYED: Final = """
+SELECT CAST(group_concat(q.key || char(31) || o.outcome, char(30)) AS BLOB)
+  FROM json_each(:keys) q CROSS JOIN outcome o INDEXED BY outcome_by_key
+  ON o.tenant = q.value ->> 0 AND o.key = q.value ->> 1 AND o.expires_at > :now
 """
 
 # The answer to the create of the name's holder: were it another's, the resource it speaks of has lost the name since.
@@ -85,6 +92,8 @@ class SqliteStore:
         self._marks: dict[tuple[str, str], None] = {}
         self._holders: _Holders = {}
         """Who holds each name that was looked up, None for nobody: true until the next commit, by this only writer."""
+        self._keyed: _Keyed = {}
+        """The same of Idempotency-Keys and their outcomes."""
 
     def mark_unseen(self, tenant: str, unseen: str) -> None:
         """See ``consumers.ports.Submitter.mark_unseen``."""
@@ -96,16 +105,20 @@ class SqliteStore:
 
     async def view(self, commands: Sequence[ChangeCommand]) -> Snapshot:
         """See ``consumers.ports.Store.view``."""
-        snapshot, self._holders = await self._thread.run(lambda database: self._view(database, commands))
+        snapshot, self._holders, self._keyed = await self._thread.run(lambda database: self._view(database, commands))
         return snapshot
 
     async def reserve(self, claims: Sequence[Claim]) -> list[Reservation]:
-        """See ``consumers.ports.Store.reserve``; without a hop where the view looked up all names and all are free."""
+        """See ``consumers.ports.Store.reserve``; without a hop where the view looked up all and all is free."""
         names = dict.fromkeys((claim.tenant, name) for claim in claims for name in claim.names)
         missing = [name for name in names if name not in self._holders]
         if missing:
             self._holders |= await self._thread.run(lambda database: _holders(database, missing))
-        made = reservations(claims, self._holders)
+        keys = dict.fromkeys((claim.tenant, claim.key) for claim in claims if claim.key is not None)
+        unknown = [key for key in keys if key not in self._keyed]
+        if unknown:
+            self._keyed |= await self._thread.run(lambda database: _keyed(database, unknown, self._now()))
+        made = reservations(claims, self._holders, self._keyed)
         for i, (claim, reservation) in enumerate(zip(claims, made, strict=True)):
             if isinstance(reservation, Taken) and claim.unseen is not None:
                 made[i] = await self._thread.run(partial(self._taken, claim=claim, name=reservation.name))
@@ -114,14 +127,16 @@ class SqliteStore:
     async def commit(self, batch: Batch) -> None:
         """See ``consumers.ports.Store.commit``."""
         now = self._now()
-        self._holders = {}
+        self._holders, self._keyed = {}, {}
         await self._thread.run(lambda database: commit_batch(database, batch, now))
         self._committed()
 
     def _now(self) -> int:
         return int(self._clock() * 1000)
 
-    def _view(self, database: sqlite3.Connection, commands: Sequence[ChangeCommand]) -> tuple[Snapshot, _Holders]:
+    def _view(
+        self, database: sqlite3.Connection, commands: Sequence[ChangeCommand]
+    ) -> tuple[Snapshot, _Holders, _Keyed]:
         addresses = list(dict.fromkeys(command.address for command in commands))
         tenants = list(dict.fromkeys(command.tenant for command in commands))
         txns = [(command.tenant, command.txn) for command in commands]
@@ -145,11 +160,12 @@ class SqliteStore:
         for position, live, record in lines(row[0]):
             stored[addresses[int(position)]] = stored_resource(record) if live == b"1" else None
         answered = {txns[int(position)]: decode_outcome(outcome) for position, outcome in lines(row[1])}
-        keyed = {keys[int(position)]: decode_outcome(outcome) for position, outcome in lines(row[2])}
+        keyed: _Keyed = dict.fromkeys(keys)
+        keyed.update((keys[int(position)], decode_outcome(outcome)) for position, outcome in lines(row[2]))
         numbers = dict.fromkeys(tenants, 0)
         numbers.update((tenants[int(position)], int(last)) for position, last in lines(row[3]))
-        if not (stored or answered or keyed):
-            return Snapshot((_NOTHING,) * len(commands), numbers), holders
+        if not (stored or answered or any(keyed.values())):
+            return Snapshot((_NOTHING,) * len(commands), numbers), holders, keyed
         views = []
         for command in commands:
             address = command.address
@@ -162,7 +178,7 @@ class SqliteStore:
                     keyed=None if command.key is msgspec.UNSET else keyed.get((command.tenant, command.key)),
                 )
             )
-        return Snapshot(tuple(views), numbers), holders
+        return Snapshot(tuple(views), numbers), holders, keyed
 
     def _taken(self, database: sqlite3.Connection, claim: Claim, name: Name) -> Taken:
         """Return that the name is taken, with the answer of an identical create that never reached its caller (CP-30)."""
@@ -175,23 +191,51 @@ class SqliteStore:
         return Taken(name, outcome if unseen and claim.now - outcome.decided_at <= UNSEEN_LIFE_MS else None)
 
 
-def reservations(claims: Sequence[Claim], holders: Mapping[tuple[str, Name], str | None]) -> list[Reservation]:
-    """Reserve the names of each claim, in order, where ``holders`` tells who holds each of them, None for nobody."""
+def reservations(
+    claims: Sequence[Claim],
+    holders: Mapping[tuple[str, Name], str | None],
+    keyed: Mapping[tuple[str, str], Outcome | None],
+) -> list[Reservation]:
+    """Reserve what each claim asks for, in order.
+
+    ``holders`` tells who holds each name, None for nobody; ``keyed`` the outcome of each key, None for none.
+    """
     # The owner is the only writer, and what it reserved before and did not commit it has given up: so names
-    # collide with committed holders and with earlier claims of this call, and nothing else.
-    reserved: _Holders = {}
+    # and keys collide with committed ones and with earlier claims of this call, and nothing else.
+    reserved: dict[tuple[str, Name | str], str] = {}
     result: list[Reservation] = []
     for claim in claims:
-        names = [(claim.tenant, name) for name in claim.names]
-        taken = next((name for name in names if holders[name] not in {None, claim.resource_id}), None)
-        if taken is not None:
-            result.append(Taken(taken[1]))
-        elif any(reserved.get(name, claim.resource_id) != claim.resource_id for name in names):
-            result.append(Contended())
-        else:
-            reserved.update(dict.fromkeys(names, claim.resource_id))
-            result.append(Granted())
+        answer = _reservation(claim, holders, keyed, reserved)
+        if isinstance(answer, Contended):
+            return result + [answer] * (len(claims) - len(result))
+        if isinstance(answer, Granted):
+            reserved.update(dict.fromkeys(((claim.tenant, name) for name in claim.names), claim.resource_id))
+        if claim.key is not None and not isinstance(answer, KeyUsed):
+            reserved[claim.tenant, claim.key] = claim.resource_id
+        result.append(answer)
     return result
+
+
+def _reservation(
+    claim: Claim,
+    holders: Mapping[tuple[str, Name], str | None],
+    keyed: Mapping[tuple[str, str], Outcome | None],
+    reserved: Mapping[tuple[str, Name | str], str],
+) -> Reservation:
+    """Return what a claim is answered: its key comes first, for with it a refusal because of a name is kept, too."""
+    tenant, resource_id = claim.tenant, claim.resource_id
+    if claim.key is not None:
+        outcome = keyed[tenant, claim.key]
+        if outcome is not None:
+            return KeyUsed(outcome)
+        if reserved.get((tenant, claim.key), resource_id) != resource_id:
+            return Contended()
+    taken = next((name for name in claim.names if holders[tenant, name] not in {None, resource_id}), None)
+    if taken is not None:
+        return Taken(taken)
+    if any(reserved.get((tenant, name), resource_id) != resource_id for name in claim.names):
+        return Contended()
+    return Granted()
 
 
 def _holders(database: sqlite3.Connection, names: Sequence[tuple[str, Name]]) -> _Holders:
@@ -200,6 +244,14 @@ def _holders(database: sqlite3.Connection, names: Sequence[tuple[str, Name]]) ->
     holders: _Holders = dict.fromkeys(names)
     holders.update((names[int(position)], holder.decode()) for position, holder in lines(row[0]))
     return holders
+
+
+def _keyed(database: sqlite3.Connection, keys: Sequence[tuple[str, str]], now: int) -> _Keyed:
+    """Return the outcome of each key, None for none."""
+    row = database.execute(_KEYED, {"keys": asked(keys), "now": now}).fetchone()
+    keyed: _Keyed = dict.fromkeys(keys)
+    keyed.update((keys[int(position)], decode_outcome(outcome)) for position, outcome in lines(row[0]))
+    return keyed
 
 
 def stored_resource(value: bytes) -> StoredResource:

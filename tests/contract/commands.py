@@ -101,9 +101,9 @@ def replace(
     )
 
 
-def delete(resource: ChangeCommand) -> ChangeCommand:
+def delete(resource: ChangeCommand, *, key: str | None = None) -> ChangeCommand:
     """Return the delete of the resource that another command is about."""
-    return command(Delete(), resource.resource_id, tenant=resource.tenant)
+    return command(Delete(), resource.resource_id, tenant=resource.tenant, key=key)
 
 
 def command(

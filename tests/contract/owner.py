@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from consumers.ports import Claim, Granted, Reservation, Store
 from schemas import batches
 from schemas.batches import Step
@@ -23,10 +25,9 @@ def unseen_of(command: ChangeCommand) -> str:
 
 
 def claim(command: ChangeCommand, *names: tuple[str, str], at: int | None = None) -> Claim:
-    """Return a claim of a command for these names, or for its userName."""
+    """Return a claim of a command for its key and these names, or its userName where it is a create."""
     wanted = names
-    if not names:
-        assert isinstance(command.change, Create)
+    if not names and isinstance(command.change, Create):
         wanted = (("userName", str(command.change.body["userName"])),)
     return Claim(
         tenant=command.tenant,
@@ -34,6 +35,7 @@ def claim(command: ChangeCommand, *names: tuple[str, str], at: int | None = None
         names=wanted,
         unseen=unseen_of(command) if isinstance(command.change, Create) else None,
         now=now() if at is None else at,
+        key=None if command.key is msgspec.UNSET else command.key,
     )
 
 

@@ -75,10 +75,10 @@ class Partition:
         """View, decide, reserve and log; the owner dies before it commits, unless the caller does it."""
         steps, numbers = await self.decided_steps(store, commands)
         claims = [
-            claim(command, *step.acquires)
+            msgspec.structs.replace(claim(command), names=step.acquires if isinstance(step, Change) else ())
             for command, step in zip(commands, steps, strict=True)
-            if isinstance(step, Change) and step.acquires
         ]
+        claims = [asked for asked in claims if asked.names or asked.key is not None]
         assert {type(answer).__name__ for answer in await store.reserve(claims)} <= {"Granted"}
         batch = numbered(commands, steps, numbers)
         self.decided += len(commands)

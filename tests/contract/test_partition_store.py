@@ -11,7 +11,7 @@ import pytest
 
 from consumers.errors import NotRecovered, StoreConflict
 from consumers.partition_ports import Addressed, OwnershipLost, PartitionStore
-from consumers.ports import Contended, Granted, Reader, Reply, Taken
+from consumers.ports import Contended, Granted, KeyUsed, Reader, Reply, Taken
 from consumers.submission import Busy, Expired, Failed, OutcomeUnknown, SubmissionError
 from schemas.changes import Change
 from schemas.commands import ChangeCommand
@@ -19,9 +19,9 @@ from schemas.ids import derived
 from schemas.numbering import TOMBSTONE_LIFE_MS, Batch, Watermark
 from schemas.records import Address
 from schemas.transactions import StateRecord
-from tests.contract.commands import create, delete, name_of, new_name, now, replace
+from tests.contract.commands import create, delete, name_of, new_id, new_name, now, replace
 from tests.contract.owner import claim
-from tests.contract.partition_log import Partition, create_in
+from tests.contract.partition_log import Partition, create_in, id_in
 from tests.contract.partition_stands import PARTITION_STORES, PartitionStand
 
 
@@ -379,6 +379,113 @@ class TestReservations:
         with pytest.raises(AssertionError):
             await log.logged(shard.stores[0], thief)  # not granted
         assert (await shard.stores[0].view([thief])).views[0].resource is None
+
+
+def change_in(partition: int, key: str) -> ChangeCommand:
+    """Return a PUT of a resource of this partition under an Idempotency-Key."""
+    return replace(create_in(partition), new_name(), key=key)
+
+
+class TestKeys:
+    """One Idempotency-Key, used at the same moment on resources of two partitions."""
+
+    async def test_CP30_a_key_that_another_partition_reserved_is_contended(self, shard: Owned) -> None:
+        one, other = change_in(0, "k-1"), change_in(1, "k-1")
+        assert await shard.stores[0].reserve([claim(one)]) == [Granted()]
+        assert await shard.stores[1].reserve([claim(other)]) == [Contended()]
+        assert await shard.stores[0].reserve([claim(one)]) == [Granted()]
+
+    async def test_CP30_the_first_outcome_answers_who_waited_for_the_key(self, shard: Owned) -> None:
+        target = create_in(0)
+        await shard.apply(0, target)
+        one, other = replace(target, name_of(target), key="k-1"), change_in(1, "k-1")
+        batch, _ = await shard.logs[0].logged(shard.stores[0], one)
+        assert await shard.stores[1].reserve([claim(other)]) == [Contended()]
+        await shard.stores[0].commit(batch)
+        (answer,) = await shard.stores[1].reserve([claim(other)])
+        assert isinstance(answer, KeyUsed)
+        assert answer.outcome == batch.outcomes[0][1]
+
+    async def test_CP30_a_refused_command_holds_its_key_too(self, shard: Owned) -> None:
+        one, other = delete(create_in(0), key="k-1"), change_in(1, "k-1")
+        batch, _ = await shard.logs[0].logged(shard.stores[0], one)
+        assert batch.changes == ()
+        assert await shard.stores[1].reserve([claim(other)]) == [Contended()]
+        await shard.stores[0].commit(batch)
+        assert isinstance((await shard.stores[1].reserve([claim(other)]))[0], KeyUsed)
+
+    async def test_CP30_a_key_whose_command_was_cut_is_let_go(self, shard: Owned) -> None:
+        cut, other = change_in(0, "k-1"), change_in(1, "k-1")
+        assert await shard.stores[0].reserve([claim(cut)]) == [Granted()]
+        await shard.stores[0].view([cut])
+        assert await shard.stores[1].reserve([claim(other)]) == [Contended()], "its command is still at hand"
+        await shard.stores[0].view([create_in(0)])
+        assert await shard.stores[1].reserve([claim(other)]) == [Granted()]
+
+    async def test_CP30_a_key_is_let_go_between_batches(self, shard: Owned) -> None:
+        assert await shard.stores[0].reserve([claim(change_in(0, "k-1"))]) == [Granted()]
+        await shard.stores[0].check(now())
+        assert await shard.stores[1].reserve([claim(change_in(1, "k-1"))]) == [Granted()]
+
+    async def test_CP30_a_key_passes_to_another_resource_of_the_same_partition(self, shard: Owned) -> None:
+        cut, other = change_in(0, "k-1"), change_in(0, "k-1")
+        assert await shard.stores[0].reserve([claim(cut)]) == [Granted()]
+        await shard.stores[0].view([other])
+        assert await shard.stores[0].reserve([claim(other)]) == [Granted()]
+        await shard.stores[0].view([create_in(0)])
+        assert await shard.stores[1].reserve([claim(change_in(1, "k-1"))]) == [Granted()]
+
+    async def test_CP20_CP30_a_key_is_free_once_its_partition_is_active_under_another_token(self, shard: Owned) -> None:
+        await shard.stores[1].reserve([claim(change_in(1, "k-1"))])
+        new = shard.stand.owner(1)
+        await new.take()
+        ours = change_in(0, "k-1")
+        assert await shard.stores[0].reserve([claim(ours)]) == [Contended()], "nobody knows yet what was committed"
+        await new.replay((), (), (), {}, shard.logs[1].mark)
+        await new.activate("9:0")
+        assert await shard.stores[0].reserve([claim(ours)]) == [Granted()]
+        assert await new.reserve([claim(change_in(1, "k-1"))]) == [Contended()]
+
+    async def test_CP14_CP30_an_outcome_that_only_the_log_has_holds_its_key(self, shard: Owned) -> None:
+        first = create_in(1)
+        await shard.apply(1, first)
+        logged, _ = await shard.logs[1].logged(shard.stores[1], replace(first, new_name(), key="k-1"))
+        await shard.take(1)
+        (answer,) = await shard.stores[0].reserve([claim(change_in(0, "k-1"))])
+        assert isinstance(answer, KeyUsed)
+        assert answer.outcome == logged.outcomes[0][1]
+
+
+class TestUnseenAnswers:
+    @pytest.mark.parametrize("order", list(permutations((0, 1))))
+    async def test_CP30_after_a_rebuild_the_answer_is_that_of_who_holds_the_name(
+        self, shard: Owned, order: tuple[int, int]
+    ) -> None:
+        """Identical creates of two partitions, the first one's user deleted: its gateway and the second's are gone."""
+        name = new_name()
+        older = msgspec.structs.replace(create_in(0, name), gateway="gone")
+        newer = msgspec.structs.replace(older, txn=new_id(), resource_id=id_in(1))
+        await shard.apply(0, older)
+        await shard.apply(0, delete(older))
+        await shard.apply(1, newer)
+        again = msgspec.structs.replace(older, txn=new_id(), resource_id=id_in(0))
+
+        async def first_answer() -> str:
+            (answer,) = await shard.stores[0].reserve([claim(again)])
+            assert isinstance(answer, Taken)
+            assert answer.unseen is not None
+            return answer.unseen.txn
+
+        assert await first_answer() == newer.txn
+        stores = [shard.stand.owner(0), shard.stand.owner(1)]
+        await stores[order[0]].take()
+        await stores[order[0]].empty()
+        await stores[order[1]].take()
+        for partition in order:
+            await shard.logs[partition].replay(stores[partition], None)
+            await stores[partition].activate("9:9")
+        shard.stores = stores
+        assert await first_answer() == newer.txn
 
 
 class TestCommit:

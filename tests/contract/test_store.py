@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from consumers.errors import StoreConflict
-from consumers.ports import Contended, Granted, Reader, Store, Taken
+from consumers.ports import Contended, Granted, KeyUsed, Reader, Store, Taken
 from schemas.changes import Change, StoredResource
 from schemas.commands import ChangeCommand
 from schemas.ids import derived
@@ -171,8 +171,15 @@ class TestReserve:
 
     async def test_contention_leaves_the_other_names_of_a_claim_free(self, store: Store) -> None:
         first, second = ("userName", new_name()), ("userName", new_name())
-        claims = [claim(create(), first), claim(create(), first, second), claim(create(), second)]
-        assert await store.reserve(claims) == [Granted(), Contended(), Granted()]
+        claims = [claim(create(), first), claim(create(), first, second)]
+        assert await store.reserve(claims) == [Granted(), Contended()]
+        assert await store.reserve([claim(create(), second)]) == [Granted()]
+
+    async def test_CP20_behind_a_contended_claim_nothing_is_reserved(self, store: Store) -> None:
+        first, second = ("userName", new_name()), ("userName", new_name())
+        claims = [claim(create(), first), claim(create(), first), claim(create(key="k-1"), second)]
+        assert await store.reserve(claims) == [Granted(), Contended(), Contended()]
+        assert await store.reserve([claim(create(key="k-1"), second)]) == [Granted()]
 
     async def test_a_holder_outweighs_contention(self, store: Store, owner: Owner) -> None:
         holder = create()
@@ -201,6 +208,52 @@ class TestReserve:
         old, new = await owner.reserve(create(name_of(holder)), create(renamed))
         assert old == Granted()
         assert new == Taken(("userName", renamed))
+
+
+class TestKeys:
+    """CP-30: an Idempotency-Key is reserved like a name."""
+
+    async def test_CP30_a_key_claimed_twice_is_granted_to_the_first(self, store: Store) -> None:
+        claims = [claim(replace(create(), new_name(), key="k-1")) for _ in range(2)]
+        assert await store.reserve(claims) == [Granted(), Contended()]
+
+    async def test_CP30_a_repeated_claim_for_the_same_resource_is_granted(self, store: Store) -> None:
+        asking = claim(delete(create(), key="k-1"))
+        assert await store.reserve([asking]) == [Granted()]
+        assert await store.reserve([asking]) == [Granted()]
+
+    async def test_CP30_a_key_with_an_outcome_gives_it_away(self, store: Store, owner: Owner) -> None:
+        target, other = create(), create()
+        await owner.apply(target, other)
+        first = replace(target, name_of(target), key="k-1")
+        await owner.apply(first)
+        (answer,) = await store.reserve([claim(delete(other, key="k-1"))])
+        assert isinstance(answer, KeyUsed)
+        assert (answer.outcome.txn, answer.outcome.fingerprint) == (first.txn, first.fingerprint)
+        assert await store.reserve([claim(delete(other, key="k-1")), claim(create())]) == [answer, Granted()]
+
+    async def test_CP30_a_key_comes_before_names(self, store: Store, owner: Owner) -> None:
+        holder, keyed = create(), create(key="k-1")
+        await owner.apply(holder, keyed)
+        (answer,) = await store.reserve([claim(create(name_of(holder), key="k-1"))])
+        assert isinstance(answer, KeyUsed)
+        rivals = [create(key="k-2"), create(name_of(holder), key="k-2")]
+        assert await store.reserve([claim(rival) for rival in rivals]) == [Granted(), Contended()]
+
+    async def test_CP30_a_refusal_for_a_name_has_its_key(self, store: Store, owner: Owner) -> None:
+        holder = create()
+        await owner.apply(holder)
+        refused = create(name_of(holder), key="k-1")
+        claims = [claim(refused), claim(delete(holder, key="k-1"))]
+        assert await store.reserve(claims) == [Taken(("userName", name_of(holder))), Contended()]
+
+    async def test_CP30_tenants_do_not_share_keys(self, store: Store) -> None:
+        claims = [claim(create(tenant=tenant, key="k-1")) for tenant in ("acme", "globex")]
+        assert await store.reserve(claims) == [Granted(), Granted()]
+
+    async def test_CP30_a_key_is_free_when_its_outcome_expired(self, store: Store, owner: Owner) -> None:
+        await commit_late(owner, create(key="k-1", accepted_at=now() - KEYED_LIFE_MS - 1000))
+        assert await store.reserve([claim(create(key="k-1"))]) == [Granted()]
 
 
 class TestUnseenAnswers:
