@@ -5,5 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from schemas.dialects.dialect import Dialect
+from schemas.dialects.matillion import MATILLION
 
-DIALECTS: Final[tuple[Dialect, ...]] = ()
+DIALECTS: Final[tuple[Dialect, ...]] = (MATILLION,)
