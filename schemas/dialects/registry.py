@@ -6,5 +6,6 @@ from typing import Final
 
 from schemas.dialects.dialect import Dialect
 from schemas.dialects.matillion import MATILLION
+from schemas.dialects.workspace_one import WORKSPACE_ONE
 
-DIALECTS: Final[tuple[Dialect, ...]] = (MATILLION,)
+DIALECTS: Final[tuple[Dialect, ...]] = (MATILLION, WORKSPACE_ONE)
