@@ -22,7 +22,7 @@ SHOULD_HAVE_BEEN_FOUND: Final = (AssertionError, pytest.fail.Exception)
 
 Scenario = Callable[[Shard], Awaitable[None]]
 FENCES, RECOVERY, REPLAY = suite.TestFences(), suite.TestRecovery(), suite.TestReplay()
-RESERVATIONS, COMMIT = suite.TestReservations(), suite.TestCommit()
+RESERVATIONS, COMMIT, KEYS = suite.TestReservations(), suite.TestCommit(), suite.TestKeys()
 
 
 class Line(NamedTuple):
@@ -173,7 +173,7 @@ LINES: Final = (
         "CP20",
         "reserve",
         "      answer = -1\n",
-        "      answer = (i + 1) / 2\n",
+        "      answer = {(i + 1) / 2, by}\n",
         RESERVATIONS.test_CP20_a_reservation_of_another_partition_is_in_the_way_but_takes_nothing,
     ),
     Line(
@@ -182,6 +182,13 @@ LINES: Final = (
         "    if holder and holder ~= id then\n",
         "    if false then\n",
         RESERVATIONS.test_CP20_a_name_that_the_replay_found_committed_is_taken,
+    ),
+    Line(
+        "CP20",
+        "reserve",
+        "  if answer == -1 then cut = true end\n",
+        "",
+        RESERVATIONS.test_CP20_whoever_waits_holds_nothing_that_another_waits_for,
     ),
     Line("CP21", "apply", "      holder = without(holder, id)\n", "", RELEASED),
     Line("CP21", "apply", "    note(held, holder_key, name, holder)\n", "", RELEASED),
@@ -195,8 +202,8 @@ LINES: Final = (
     Line(
         "CP21",
         "view",
-        "    redis.call('HDEL', release[1], release[2])\n",
-        "",
+        " then redis.call('HDEL', key, name) end",
+        " then end",
         RESERVATIONS.test_CP21_what_was_reserved_for_a_command_that_was_cut_is_let_go,
     ),
     Line(
@@ -249,11 +256,40 @@ LINES: Final = (
         "",
         scenarios.what_is_emptied_is_not_read_by_a_gateway_that_has_read_it_just_now,
     ),
+    Line(
+        "CP30",
+        "reserve",
+        "  if keyed[k] and keyed[k] ~= id then return -1 end\n",
+        "",
+        KEYS.test_CP30_a_key_that_another_partition_reserved_is_contended,
+    ),
+    Line(
+        "CP30",
+        "reserve",
+        "  keyed[k] = reserver(redis.call('GET', key[3]))\n",
+        "  keyed[k] = string.match(redis.call('GET', key[3]) or '', '^%Z+')\n",
+        KEYS.test_CP20_CP30_a_key_is_free_once_its_partition_is_active_under_another_token,
+    ),
+    Line(
+        "CP30",
+        "reserve",
+        "  if used[k] then return used[k] end\n",
+        "",
+        KEYS.test_CP30_the_first_outcome_answers_who_waited_for_the_key,
+    ),
+    Line(
+        "CP30",
+        "reserve",
+        "(answer == 0 or type(answer) == 'table')",
+        "answer == 0",
+        KEYS.test_CP30_a_refusal_for_a_name_is_kept_under_its_key,
+    ),
+    Line("CP30", "view", "    redis.call('DEL', key)\n", "", KEYS.test_CP30_a_key_whose_command_was_cut_is_let_go),
 )
 
 
 @pytest.mark.parametrize("line", LINES, ids=lambda line: f"{line.rule}-{line.script}-{line.scenario.__name__}")
-async def test_CP4_CP5_CP11_CP13_CP14_CP15_CP16_CP19_CP20_CP21_CP24_CP28_without_its_line_in_lua_a_scenario_fails(
+async def test_CP4_CP5_CP11_CP13_CP14_CP15_CP16_CP19_CP20_CP21_CP24_CP28_CP30_without_its_line_in_lua_a_scenario_fails(
     line: Line, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = redis_scripts._source

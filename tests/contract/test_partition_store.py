@@ -345,6 +345,15 @@ class TestReservations:
         name = ("userName", name_of(holder))
         assert await shard.stores[0].reserve([claim(create_in(0), name)]) == [Taken(name)]
 
+    async def test_CP20_whoever_waits_holds_nothing_that_another_waits_for(self, shard: Owned) -> None:
+        """Two owners, each with a batch whose first command wants what the other's second one wants."""
+        first, second, third = (new_name() for _ in range(3))
+        blocking = shard.stores[1]
+        await blocking.reserve([claim(create_in(1, first)), claim(create_in(1, second))])
+        ours = [claim(create_in(0, name)) for name in (first, third)]
+        assert await shard.stores[0].reserve(ours) == [Contended(), Contended()]
+        assert await blocking.reserve([claim(create_in(1, third))]) == [Granted()]
+
     async def test_CP21_a_name_is_released_at_commit_not_before(self, shard: Owned) -> None:
         holder = create_in(0)
         await shard.apply(0, holder)
@@ -413,6 +422,14 @@ class TestKeys:
         assert await shard.stores[1].reserve([claim(other)]) == [Contended()]
         await shard.stores[0].commit(batch)
         assert isinstance((await shard.stores[1].reserve([claim(other)]))[0], KeyUsed)
+
+    async def test_CP30_a_refusal_for_a_name_is_kept_under_its_key(self, shard: Owned) -> None:
+        holder, other = create_in(1), change_in(1, "k-1")
+        await shard.apply(1, holder)
+        name = ("userName", name_of(holder))
+        refused = replace(create_in(0), name[1], key="k-1")
+        assert await shard.stores[0].reserve([claim(refused, name)]) == [Taken(name)]
+        assert await shard.stores[1].reserve([claim(other)]) == [Contended()]
 
     async def test_CP30_a_key_whose_command_was_cut_is_let_go(self, shard: Owned) -> None:
         cut, other = change_in(0, "k-1"), change_in(1, "k-1")
