@@ -86,7 +86,7 @@ class Link:
         try:
             far_reader, far_writer = await asyncio.open_connection(self.host, self.port)
         except OSError:
-            _abort(writer)
+            abort(writer)
             return
         connection = Connection(self, writer, far_writer)
         if self.fault == "swallow":
@@ -115,13 +115,13 @@ class Connection:
     def reset(self) -> None:
         """Reset both ends."""
         for end in self.ends:
-            _abort(end)
+            abort(end)
 
     def lose_one_end(self) -> None:
         """Have one end vanish; what the other sends is swallowed from now on, and it is not told."""
         self.lost = random.choice(self.ends)
         self.link.seen["half-open"] += 1
-        _abort(self.lost)
+        abort(self.lost)
 
     async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, is_reply: bool) -> None:
         """Carry one direction."""
@@ -161,7 +161,8 @@ class Connection:
         return writer.is_closing()
 
 
-def _abort(writer: asyncio.StreamWriter) -> None:
+def abort(writer: asyncio.StreamWriter) -> None:
+    """Close a connection by a reset."""
     with contextlib.suppress(OSError, ValueError):
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOT)
     writer.transport.abort()

@@ -8,7 +8,16 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final, get_args
 
-from tests.faults import broker_strikes, campaign, disks, network_strikes, produced, redis_strikes, strikes
+from tests.faults import (
+    broker_strikes,
+    campaign,
+    disks,
+    network_strikes,
+    process_strikes,
+    produced,
+    redis_strikes,
+    strikes,
+)
 from tests.faults.brokers import ReplicatedCluster
 from tests.faults.campaign import Size, Strike
 from tests.faults.cluster import Cluster
@@ -47,6 +56,9 @@ ROWS: Final = {
     ),
     "worker-kill": Row(strikes.worker_kill, "kill -9 of a worker, restart", seen={"take-overs": 1}),
     "gateway-kill": Row(strikes.gateway_kill, "kill -9 of a gateway, restart"),
+    "both-kill": Row(
+        process_strikes.both_kill, "kill -9 of a worker and a gateway at once, restart", seen={"take-overs": 1}
+    ),
     "worker-pause": Row(strikes.worker_pause, "SIGSTOP of a worker beyond its session, SIGCONT", seen={"lost": 0}),
     "redis-kill": Row(
         strikes.redis_kill,
@@ -88,6 +100,31 @@ ROWS: Final = {
         broker_strikes.tail_loss,
         "the only broker loses acknowledged state: halted with an alarm until it is back",
         seen={"bytes lost": 1, "halted": 1, "acknowledged elsewhere meanwhile": 1},
+    ),
+    "rebalance-storm": Row(
+        process_strikes.rebalance_storm,
+        "every 3 s a worker comes, goes or is killed",
+        seen={"take-overs": 2, "came or went": 4},
+        times={"ci": 2, "faults": 20, "release": 40},
+    ),
+    "rolling-restart": Row(
+        process_strikes.rolling_restart,
+        "SIGTERM and restart of each worker and gateway, one after the other",
+        seen={"restarted": 4},
+        times={"ci": 2, "faults": 20, "release": 100},
+    ),
+    "starvation": Row(process_strikes.starvation, "a process gets a tenth of its time", seen={"stops": 5}),
+    "clock": Row(
+        process_strikes.clock_jump,
+        "a process's clock jumps by an hour, by 5 s, by 0.8 s",
+        cluster=process_strikes.SkewedCluster,
+        seen={"gateway alarms": 0, "worker alarms": 0},
+        times={"ci": 6, "faults": 24, "release": 96},
+    ),
+    "hang-ups": Row(
+        network_strikes.hang_ups,
+        "150 clients hang up within their request, or while it is worked on",
+        seen={"hung up within the request": 10, "hung up, the request sent": 10},
     ),
     "redelivery": Row(produced.redelivery, "a tenth of the command records produced again", seen={"repeats": 1}),
     "poison": Row(produced.poison, "records that nobody can decide in the command topic", seen={"parked": 4}),
