@@ -160,6 +160,11 @@ class Metrics:
             ("partition",),
             registry=self.registry,
         )
+        self.slow_transactions = Counter(
+            "scimgw_transactions_slow_total",
+            "Transactions given up at their time limit; the batch is tried again at half its size.",
+            registry=self.registry,
+        )
         self._lag_commands = Gauge(
             "scimgw_partition_lag_commands",
             "Commands appended and not yet decided, as of the last fetch.",

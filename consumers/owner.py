@@ -13,12 +13,21 @@ from typing import Final
 import msgspec
 
 from consumers.apply import Answer, ApplyLoop
+from consumers.batch_limit import MOST, BatchLimit
 from consumers.deliveries import MOST_APART_MS, decoded, failure
 from consumers.errors import NotRecovered, OperatorError, PartitionHalted, StoreConflict, StoreUnavailable
 from consumers.failpoints import hit
 from consumers.held_outcomes import HeldOutcomes
 from consumers.metrics import Metrics
-from consumers.partition_ports import Addressed, CommandFeed, Delivered, OwnershipLost, PartitionLog, PartitionStore
+from consumers.partition_ports import (
+    Addressed,
+    CommandFeed,
+    Delivered,
+    OwnershipLost,
+    PartitionLog,
+    PartitionStore,
+    TransactionTooSlow,
+)
 from consumers.slots import TransactionSlots
 from consumers.submission import Failed
 from consumers.takeover import Belongs, Resumption, take_over
@@ -31,9 +40,8 @@ from schemas.transactions import Transaction, transaction_of
 
 logger = logging.getLogger(__name__)
 
-MOST: Final = 256
 MOST_BYTES: Final = 8 * 1024 * 1024
-"""How many commands are looked at together, and how much they come to, not counting the last."""
+"""How much the commands that are looked at together come to, not counting the last."""
 CHECK_S: Final = 1.0
 """How often boot and fence are checked, idle or not (CP-16)."""
 TOUCH_S: Final = 24 * 3600.0
@@ -100,6 +108,7 @@ class PartitionOwner:
         self._replying: asyncio.Task[None] | None = None
         self._counted, self._miscounted = (-1, 0), False
         """Offset of the command whose attempts were counted last, and their number; whether a count's answer was lost."""
+        self._limit = BatchLimit()
         self._careful_until = -1
         """Commands before this offset run one by one: one of them may have killed the last owner (CP-26)."""
 
@@ -178,7 +187,7 @@ class PartitionOwner:
             if now - touched >= TOUCH_S:
                 await self._touch()
                 touched = now
-            delivered = await self._feed.take(MOST, MOST_BYTES, CHECK_S)
+            delivered = await self._feed.take(self._limit.at(now), MOST_BYTES, CHECK_S)
             if delivered:
                 hit("worker.taken")
                 await self._step(delivered)
@@ -272,7 +281,16 @@ class PartitionOwner:
 
     async def _persist(self, batch: Batch, count: int) -> None:
         """Make a batch durable in the log, then visible in the store (CP-22, CP-24)."""
-        await self._persist_up_to(batch, self._taken[count - 1].offset)
+        try:
+            await self._persist_up_to(batch, self._taken[count - 1].offset)
+        except TransactionTooSlow:
+            self._limit.too_slow(count, asyncio.get_running_loop().time())
+            self._metrics.slow_transactions.inc()
+            logger.warning(
+                "a transaction took too long; batches are smaller for a while",
+                extra={"action": "restrain", "partition": self._partition, "commands": self._limit.most},
+            )
+            raise
 
     async def _persist_up_to(self, batch: Batch, position: int, dead: tuple[DeadLetter, ...] = ()) -> None:
         """Log, then store; raises OwnershipLost whenever it is not known that both have it: a take-over will tell."""

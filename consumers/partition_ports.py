@@ -25,6 +25,10 @@ class OwnershipLost(Exception):
     """
 
 
+class TransactionTooSlow(OwnershipLost):
+    """The log did not take the transaction within its own time limit (CP-23): a smaller one may pass."""
+
+
 class Delivered(msgspec.Struct, frozen=True):
     """A record of the command topic, as it came."""
 
@@ -99,7 +103,8 @@ class PartitionLog(Protocol):
 
         One at a time: the caller waits for one before it asks for the next (CP-3). Has its own time limit (CP-23).
         Raises OwnershipLost whenever it cannot say that all of it is durable: then it may be, and only ``open`` will
-        tell (CP-11). Raises RecordTooLarge before anything was sent, and needs no ``open`` then (CP-10).
+        tell (CP-11); TransactionTooSlow where it was the time limit. Raises RecordTooLarge before anything was sent, and
+        needs no ``open`` then (CP-10).
         """
         ...
 
@@ -207,10 +212,11 @@ class Appended(msgspec.Struct, frozen=True):
 class CommandLog(Protocol):
     """The command topic as a gateway writes it."""
 
-    async def append(self, partition: int, key: str, value: bytes) -> Appended:
-        """Return when the command is durable; commands of one partition stand in the order of the calls.
+    def append(self, partition: int, key: str, value: bytes) -> Awaitable[Appended]:
+        """Return a future of when the command is durable; commands of one partition stand in the order of the calls.
 
-        Raises LogUnavailable when it is not known whether it is, or ever will be (G3).
+        Never raises; the future has LogUnavailable where it is not known whether it is, or ever will be (G3). To cancel
+        it withdraws what is not yet on its way.
         """
         ...
 

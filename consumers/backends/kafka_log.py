@@ -25,7 +25,7 @@ from consumers.backends.kafka_client import (
 )
 from consumers.errors import LogUnavailable, RecordTooLarge
 from consumers.failpoints import hit
-from consumers.partition_ports import Ends, OwnershipLost
+from consumers.partition_ports import Ends, OwnershipLost, TransactionTooSlow
 from consumers.settings import KafkaSettings
 from consumers.topics import MOST_BATCH_BYTES, MOST_RECORD_BYTES, Topics
 from schemas.transactions import StateRecord, Transaction
@@ -143,7 +143,7 @@ class KafkaPartitionLog:
         self._turn = 1 - self._turn
         self._appending = True
         try:
-            async with asyncio.timeout(LEAST_LIMIT_S + count / RECORDS_A_SECOND):
+            async with asyncio.timeout(limit_s := LEAST_LIMIT_S + count / RECORDS_A_SECOND) as limit:
                 await producer.begin_transaction()
                 behind = await self._produce(producer, [part for part in parts if part[1]])
                 hit("worker.sent")
@@ -155,6 +155,8 @@ class KafkaPartitionLog:
             # An AssertionError is how aiokafka says that this producer was fenced in its last transaction.
             self._let_go()
             reason = str(translated(error, self._kafka, f"transaction on partition {self._partition}"))
+            if limit.expired():
+                raise TransactionTooSlow(f"{reason} ({count} records in {limit_s:.1f} s)") from error
             raise OwnershipLost(reason) from error
         except BaseException:
             # Cancelled, or a mistake of ours: whether it is durable only the next ``open`` settles.

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 
 import msgspec
 import pytest
 
+from consumers import batch_limit
 from consumers.errors import NotRecovered, StoreUnavailable
 from consumers.metrics import Metrics
 from consumers.owner import PartitionOwner
-from consumers.partition_ports import Addressed, Delivered
+from consumers.partition_ports import Addressed, Delivered, OwnershipLost, TransactionTooSlow
 from consumers.ports import Claim, Granted, Reply, Reservation, Snapshot
 from consumers.slots import TransactionSlots
 from consumers.submission import Failed
@@ -150,3 +152,77 @@ async def test_INV18_a_command_that_no_gateway_writes_is_parked_before_its_names
 
     assert [len(transaction.dead) for transaction in log.appended] == [1]
     assert isinstance(store.replies[0].answer, Failed)
+
+
+class SlowLog(Log):
+    """A log that takes too long for transactions of more than so many commands, and settles each in a take-over."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
+        self.tried: list[int] = []
+
+    async def append(self, transaction: Transaction) -> int:
+        self.tried.append(len(transaction.events))
+        if len(transaction.events) > self.most:
+            raise TransactionTooSlow("it took too long")
+        return await super().append(transaction)
+
+
+class LongFeed(Feed):
+    """So many commands."""
+
+    def __init__(self, count: int) -> None:
+        self.left = []
+        for offset in range(7, 7 + count):
+            command = commands.create()
+            key = f"acme/{command.resource_id}"
+            self.left.append(Delivered(offset, command.accepted_at, key, encode_command(command)))
+
+    async def take(self, most: int, _most_bytes: int, _wait_s: float) -> Sequence[Delivered]:
+        await asyncio.sleep(0)
+        return self.left[:most]
+
+
+@pytest.mark.parametrize(("most", "tried"), [(9, [30, 15, 7, 7, 7, 7, 2]), (1, [30, 15, 7, 3, *[1] * 30])])
+async def test_CP23_a_batch_whose_transaction_takes_too_long_is_halved_until_it_passes(
+    most: int, tried: list[int]
+) -> None:
+    feed, log, store, metrics = LongFeed(30), SlowLog(most), Store(missing=[]), Metrics()
+    owner = PartitionOwner(
+        0, feed, log, store, metrics=metrics, issuer="urn:test", slots=TransactionSlots(1)  # type: ignore[arg-type]
+    )  # fmt: skip
+
+    async def owning() -> None:
+        while feed.left:
+            try:
+                await owner._serve(7, careful=False)
+            except OwnershipLost:
+                continue  # a take-over
+
+    owning_task = asyncio.create_task(owning())
+    async with asyncio.timeout(60):
+        while feed.left:
+            await asyncio.sleep(0.01)
+    owner.stop()
+    await owning_task
+    assert log.tried == tried
+    slow = sum(1 for count in tried if count > most)
+    assert metrics.registry.get_sample_value("scimgw_transactions_slow_total") == slow
+
+
+async def test_CP23_batches_grow_again_when_transactions_pass_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch_limit, "RESTRAINT_S", 0.0)
+    feed, log, store = LongFeed(30), SlowLog(9), Store(missing=[])
+    owner = PartitionOwner(
+        0, feed, log, store, metrics=Metrics(), issuer="urn:test", slots=TransactionSlots(1)  # type: ignore[arg-type]
+    )  # fmt: skip
+    owner._limit.most = 1
+    serving = asyncio.create_task(owner._serve(7, careful=False))
+    async with asyncio.timeout(60):
+        while sum(log.tried) < 14:
+            await asyncio.sleep(0.01)
+    owner.stop()
+    with contextlib.suppress(OwnershipLost):
+        await serving
+    assert log.tried[:3] == [2, 4, 8]
