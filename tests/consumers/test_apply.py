@@ -13,10 +13,12 @@ from prometheus_client import generate_latest
 from consumers import apply as apply_module
 from consumers.apply import Answer, ApplyLoop, straight_to
 from consumers.metrics import Metrics
-from consumers.ports import Claim, Reader, Reply, Reservation
+from consumers.ports import Claim, KeyUsed, Reader, Reply, Reservation
 from consumers.submission import Expired, Failed, OutcomeUnknown
+from schemas import batches
 from schemas.commands import ChangeCommand, Create
 from schemas.numbering import Batch
+from schemas.outcomes import Refusal
 from tests.consumers.faults import FaultyStore, Line
 from tests.contract import commands
 from tests.contract.stands import SqliteStand
@@ -190,6 +192,61 @@ async def test_CP20_the_batch_is_cut_before_a_contended_name(store: FaultyStore)
     assert len(line.answers) == 2
     async with running(line, store):
         assert [status_of(answer) for answer in await line.answered(*batch)] == [201] * 4
+
+
+async def test_CP30_an_outcome_that_came_to_the_key_meanwhile_answers_the_command(
+    store: FaultyStore, reader: Reader
+) -> None:
+    """Another partition used the key between view and reserve: the same request is answered again, another refused."""
+    holder = commands.create()
+    asked = [
+        commands.replace(holder, commands.name_of(holder), key="k" * 32),
+        commands.create(key="q" * 32),
+        commands.create(),
+    ]
+    firsts = {
+        command.key: batches.outcome_of(command, Refusal(status=404, detail="no such user"), None)
+        for command in (commands.delete(commands.create(), key="k" * 32), asked[1])
+    }
+    claimed: list[Claim] = []
+    reserve = store.reserve
+
+    async def used(claims: Sequence[Claim]) -> list[Reservation]:
+        claimed.extend(claims)
+        made = await reserve(claims)
+        for i, claim in enumerate(claims):
+            if claim.key in firsts:
+                made[i] = KeyUsed(firsts[claim.key])
+        return made
+
+    line = Line(holder)
+    loop = loop_over(line, store)
+    await loop.apply([holder])
+    store.reserve = used  # type: ignore[method-assign]
+    line.add(*asked)
+    assert await loop.apply(asked) == 3
+    refused, repeated, applied = await line.answered(*asked)
+
+    assert isinstance(repeated, Reply)
+    assert (status_of(refused), status_of(applied)) == (422, 201)
+    assert (repeated.replayed, repeated.outcome) == (True, firsts["q" * 32])
+    assert [claim.key for claim in claimed] == ["k" * 32, "q" * 32, None]
+    outcome = await reader.outcome("acme", asked[0].txn)
+    assert outcome is not None
+    assert outcome.key is None, "a refused use does not own the key"
+    assert [await stored(reader, command) for command in asked[1:]] == [False, True]
+
+
+async def test_CP30_a_command_without_a_key_reserves_nothing_more(store: FaultyStore) -> None:
+    holder = commands.create()
+    line = Line(holder)
+    loop = loop_over(line, store)
+    await loop.apply([holder])
+    store.failing["reserve"] = 1
+    change = commands.replace(holder, commands.name_of(holder))
+    line.add(change, commands.delete(commands.create()))
+    assert await loop.apply(await line.take(9)) == 2
+    assert status_of(line.answers[change.txn]) == 200
 
 
 async def test_a_batch_is_cut_where_one_answer_hangs_on_another(store: FaultyStore) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas import batches, urns
-from schemas.batches import Crashed, Expired, Step, outcome_of, plan
+from schemas.batches import Crashed, Expired, Step, key_of, outcome_of, plan
 from schemas.changes import Change, NoChange, View
 from schemas.commands import ChangeCommand, Create, Delete, Replace, Verb
 from schemas.decide import decide, refusal
@@ -111,6 +111,32 @@ def test_CP_19_a_batch_ends_before_a_second_command_for_a_resource_that_awaits_i
 
     renamed = numbered([(Replace(body("eve")), ANN), (patch(CEO), ANN)])
     assert len(steps((renamed[0], view(user())), (renamed[1], view(user())))) == 1
+
+
+def test_CP_19_CP_30_a_batch_ends_before_a_second_command_for_a_resource_that_awaits_its_key() -> None:
+    """Another partition may have used the key: then the first command is refused, and the second decided anew."""
+    seen = view(user(title="CFO"))
+    first, second, other = numbered([(patch(CEO), ANN), (patch(CTO), ANN), (patch(CEO), BOB)])
+    keyed = msgspec.structs.replace(first, key="k")
+    assert len(steps((keyed, seen), (second, seen))) == 1
+    assert len(steps((keyed, seen), (other, view(user("bob", BOB))), (second, seen))) == 2
+    same = msgspec.structs.replace(keyed, change=patch({"op": "replace", "path": "title", "value": "CFO"}))
+    assert len(steps((same, seen), (second, seen))) == 2, "a no-op leaves nothing that hangs on it"
+
+
+@pytest.mark.parametrize(
+    ("decided", "key"),
+    [
+        (Refusal(status=404, detail="no"), "k"),
+        (refusal(KeyReused("no")), None),
+        (NoChange(stored(user())), "k"),
+    ],
+    ids=["refusal", "refused key", "no-op"],
+)
+def test_CP_30_a_key_is_reserved_for_what_its_outcome_will_hold(decided: Refusal | NoChange, key: str | None) -> None:
+    asked = command(Delete(), key="k")
+    assert key_of(asked, decided) == key == outcome_of(asked, decided, None).key
+    assert key_of(command(Delete()), decided) is None
 
 
 def test_CP_21_a_rename_may_follow_changes_that_keep_the_name() -> None:
@@ -381,7 +407,7 @@ def test_a_plan_is_a_prefix_in_which_no_answer_hangs_on_a_reservation(
             assert step.expected == versions.get(each.resource_id, 0)
             versions[each.resource_id] = step.version
             acquired.extend(step.acquires)
-            if step.acquires:
+            if step.acquires or each.key is not msgspec.UNSET:
                 awaiting.add(each.resource_id)
     assert len(set(acquired)) == len(acquired)
     used = [each.key for each, _ in zip(commands, found, strict=False) if each.key is not msgspec.UNSET]
