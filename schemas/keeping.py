@@ -30,9 +30,12 @@ def keep(
 
 
 def keep_extensions(stored: dict[str, Any], doc: dict[str, Any]) -> dict[str, Any]:
-    """Return ``doc`` with every extension that ``stored`` has and ``doc`` lacks, each named in ``schemas``."""
+    """Return ``doc`` with every extension that ``stored`` has and ``doc`` lacks, each named in ``schemas``.
+
+    ``schemas`` begins as it is stored, also with what it lists in advance: who knows no extensions did not order them.
+    """
     kept = {name: value for name, value in stored.items() if ":" in name and name not in doc}
-    return {**doc, "schemas": list(dict.fromkeys([*doc["schemas"], *kept])), **kept}
+    return {**doc, "schemas": list(dict.fromkeys([*stored["schemas"], *doc["schemas"], *kept])), **kept}
 
 
 def _copy(steps: tuple[str, ...], source: dict[str, Any], target: dict[str, Any]) -> dict[str, Any]:

@@ -125,7 +125,15 @@ def test_all_extensions_are_kept_where_the_body_omits_them_and_named_in_schemas(
     sent = {**user("bob"), "schemas": [urns.USER, BADGE], BADGE: {"level": 2}}
     assert keep_extensions(STORED, sent) == {
         **user("bob"),
-        "schemas": [urns.USER, BADGE, urns.ENTERPRISE_USER],
+        "schemas": [urns.USER, urns.ENTERPRISE_USER, BADGE],
         BADGE: {"level": 2},
         urns.ENTERPRISE_USER: SALES,
     }
+
+
+def test_the_list_of_schemas_is_kept_with_them_in_its_order() -> None:
+    stored = {**user("ann"), "schemas": [BADGE, urns.ENTERPRISE_USER, urns.USER], BADGE: {"level": 1}}
+    assert keep_extensions(stored, user("ann")) == stored
+    other = "urn:example:other:1.0:User"
+    sent = {**user("bob"), "schemas": [urns.USER, other], other: {"a": 1}}
+    assert keep_extensions(stored, sent)["schemas"] == [BADGE, urns.ENTERPRISE_USER, urns.USER, other]
