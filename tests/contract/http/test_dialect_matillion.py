@@ -6,17 +6,23 @@ Every answer of every test is held against the schema in Maia's document (``chec
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpx2
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from consumers.errors import StoreUnavailable
+from consumers.ports import Reply
+from consumers.submission import Busy, Expired, Failed, OutcomeUnknown
 from schemas import urns
+from schemas.commands import ChangeCommand
+from schemas.errors import TooManyRequests
 from tests.contract.http.groups import put_group
 from tests.dialects.bodies import bodies
 from tests.dialects.contracts import example, maia_schemas, validator
+from tests.gateway.fronts import Ports, calling, unused
 from tests.served import Scim, Service, refused, unique, user
 
 MATILLION = "/dpc/v1/directory-integration/scim/v2"
@@ -421,3 +427,46 @@ def test_bodies_are_taken_exactly_where_the_schema_says_so(maia: Client, sent: A
         assert maia.request("PUT", f"{MAIA}/Users/{told['id']}", content=content).status_code == 200
     else:
         assert answer.status_code == 400, answer.text
+
+
+FAULTS: dict[str, tuple[Callable[[str], Exception], int]] = {
+    "500-failed": (Failed, 500),
+    "500-defect": (lambda _txn: ZeroDivisionError("canary"), 500),
+    "503-busy": (Busy, 503),
+    "503-expired": (Expired, 503),
+    "503-outcome-unknown": (OutcomeUnknown, 503),
+    "503-store": (lambda _txn: StoreUnavailable("canary"), 503),
+    "429": (lambda _txn: TooManyRequests("too much is in flight; wait for some answers"), 429),
+}
+
+
+@pytest.mark.parametrize("fault", sorted(FAULTS))
+@pytest.mark.parametrize(("method", "path"), [("POST", USERS), ("PUT", f"{MAIA}/Users/u-1")])
+async def test_500_503_and_429_are_problems_and_nobody_is_told_a_value(fault: str, method: str, path: str) -> None:
+    made, status = FAULTS[fault]
+
+    async def submit(command: ChangeCommand) -> Reply:
+        raise made(command.txn)
+
+    ports = Ports(submit)
+    async with calling(ports) as session:
+        answer = await session.request(method, path, json=body("canary"))
+        problem = await answer.json(content_type="application/problem+json")
+    assert answer.status == problem["status"] == status
+    assert validator("ProblemDetail", closed=True).is_valid(problem)
+    assert problem["violations"] == []
+    assert problem["instance"] == path
+    assert "canary" not in json.dumps(problem)
+    assert answer.headers["Scim-Txn"] == ports.commands[0].txn
+    assert ("Retry-After" in answer.headers) == (status in {429, 503})
+
+
+async def test_503_where_a_user_cannot_be_read() -> None:
+    def unreadable() -> None:
+        raise StoreUnavailable("canary")
+
+    async with calling(Ports(unused, reading=unreadable)) as session:
+        answer = await session.get(f"{MAIA}/Users/u-1")
+        problem = await answer.json(content_type="application/problem+json")
+    assert answer.status == problem["status"] == 503
+    assert "canary" not in json.dumps(problem)
