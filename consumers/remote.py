@@ -13,7 +13,7 @@ from typing import Final
 from consumers.errors import LogUnavailable, OperatorError
 from consumers.failpoints import hit
 from consumers.metrics import Metrics
-from consumers.partition_ports import CommandLog
+from consumers.partition_ports import Appended, CommandLog
 from consumers.ports import Reader, Reply
 from consumers.submission import Busy, OutcomeUnknown, SubmissionError
 from schemas.commands import ChangeCommand, encode_command
@@ -43,10 +43,11 @@ OVERDUE_S: Final = 60.0
 class _Waiting:
     """A command that was submitted here and that its caller has no answer to."""
 
+    txn: str
     tenant: str
     partition: int
     future: asyncio.Future[Reply]
-    append: asyncio.Task[None]
+    append: asyncio.Future[Appended]
     size: int
     submitted: float
     """Seconds since 1970, like all that follow."""
@@ -95,8 +96,8 @@ class RemoteCommands:
         self._held = 0
         self._bytes = 0
         """What is not answered, or still being appended: both cost memory."""
-        self._appends: dict[asyncio.Task[None], _Waiting] = {}
-        self._hanging: list[dict[asyncio.Task[None], _Waiting]] = [{} for _ in range(partitions)]
+        self._appends: dict[asyncio.Future[Appended], _Waiting] = {}
+        self._hanging: list[dict[asyncio.Future[Appended], _Waiting]] = [{} for _ in range(partitions)]
         """The same by partition, the oldest first."""
         self._polling: asyncio.Task[None] | None = None
         metrics.in_flight.set_function(self._waiting.__len__)
@@ -116,9 +117,10 @@ class RemoteCommands:
             self._metrics.shed.inc()
             raise Busy(command.txn)
         deadline = (command.accepted_at + command.budget) / 1000
-        # Tasks begin in the order in which they are made: so do the appends to a partition.
-        append = asyncio.create_task(self._append(command, partition, value), name="append")
+        hit("gateway.accepted")
+        append = asyncio.ensure_future(self._log.append(partition, f"{tenant}/{resource_id}", value))
         waiting = self._waiting[command.txn] = _Waiting(
+            txn=command.txn,
             tenant=tenant,
             partition=partition,
             future=asyncio.get_running_loop().create_future(),
@@ -223,28 +225,25 @@ class RemoteCommands:
         oldest = next(iter(self._hanging[partition].values()), None)
         return oldest is not None and self._clock() - oldest.submitted > STUCK_S
 
-    async def _append(self, command: ChangeCommand, partition: int, value: bytes) -> None:
-        txn = command.txn
-        hit("gateway.accepted")
-        try:
-            await self._log.append(partition, f"{command.tenant}/{command.resource_id}", value)
-        except LogUnavailable as error:
-            logger.warning("an append failed", extra={"action": "append", "txn": txn, "error": str(error)})
-            self._give_up(txn)  # at once: it may be durable or never become so, waiting does not tell (G3)
-        except Exception:
-            logger.exception("an append failed", extra={"action": "append", "txn": txn})
-            self._give_up(txn)
-        else:
-            hit("gateway.appended")
-            self._metrics.appended.inc()
-            if waiting := self._waiting.get(txn):
-                waiting.appended = self._clock()
-
-    def _append_ended(self, append: asyncio.Task[None]) -> None:
+    def _append_ended(self, append: asyncio.Future[Appended]) -> None:
         waiting = self._appends.pop(append)
         del self._hanging[waiting.partition][append]
         if waiting.answered:
             self._let_go(waiting)
+        if not append.cancelled():
+            error = append.exception()
+            if error is None:
+                hit("gateway.appended")
+                self._metrics.appended.inc()
+                waiting.appended = self._clock()
+            else:
+                # At once: it may be durable or never become so, waiting does not tell (G3).
+                self._give_up(waiting.txn)
+                fields = {"action": "append", "txn": waiting.txn, "error": str(error)}
+                if isinstance(error, LogUnavailable):
+                    logger.warning("an append failed", extra=fields)
+                else:
+                    logger.error("an append failed", exc_info=error, extra=fields)
 
     def _stop_waiting(self, txns: Sequence[str]) -> None:
         for txn in txns:

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import msgspec
@@ -25,6 +25,13 @@ MOST_WAITING: Final = 10_000
 MOST_WAITING_BYTES: Final = 128 * 1024 * 1024
 """How many commands may wait for the log, and how much they may come to (INV-19)."""
 BATCH_BYTES: Final = 1024 * 1024
+GATHER_S: Final = 0.001
+LONGEST_GATHER_S: Final = 0.010
+"""After a batch its partition's next one gathers for so long for each command there was, and so long at the most.
+
+Each batch costs the broker, and the worker that fetches it, as much as several commands do. A caller alone never waits
+for it: the next command comes after the answer to the last.
+"""
 SHORTEST_PAUSE_S: Final = 0.1
 LONGEST_PAUSE_S: Final = 5.0
 
@@ -35,6 +42,11 @@ class _Waiting(msgspec.Struct):
     key: bytes
     value: bytes
     future: asyncio.Future[Appended]
+
+    @property
+    def size(self) -> int:
+        """Bytes of the record, without its framing."""
+        return len(self.key) + len(self.value)
 
 
 class _Lane(msgspec.Struct):
@@ -93,27 +105,29 @@ class KafkaCommandLog:
         self._down = LogUnavailable(f"append to {self._topic}: this gateway is stopping; send the request to another")
         self._fail_all(self._down)
 
-    async def append(self, partition: int, key: str, value: bytes) -> Appended:
-        """See ``CommandLog.append``; also raises RecordTooLarge, and LogUnavailable where too much waits already."""
-        key_bytes = key.encode()
-        size = len(key_bytes) + len(value)
-        if size > MOST_RECORD_BYTES:
-            raise RecordTooLarge(f"a record of {size} bytes for {self._topic}, which takes {MOST_RECORD_BYTES}")
-        if self._down is not None:
-            raise LogUnavailable(str(self._down))
-        if self._waiting >= MOST_WAITING or self._waiting_bytes + size > MOST_WAITING_BYTES:
-            raise LogUnavailable(f"append to {self._topic}: Kafka is too slow for what comes in; look at its brokers")
-        waiting = _Waiting(key_bytes, value, asyncio.get_running_loop().create_future())
+    def append(self, partition: int, key: str, value: bytes) -> asyncio.Future[Appended]:
+        """See ``CommandLog.append``; also RecordTooLarge, and LogUnavailable where too much waits already."""
+        future: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
+        waiting = _Waiting(key.encode(), value, future)
+        if (refusal := self._refusal(waiting.size)) is not None:
+            future.set_exception(refusal)
+            return future
         lane = self._lanes[partition]
         lane.queue.append(waiting)
         lane.filled.set()
         self._waiting += 1
-        self._waiting_bytes += size
-        try:
-            return await waiting.future
-        finally:
-            self._waiting -= 1
-            self._waiting_bytes -= size
+        self._waiting_bytes += waiting.size
+        return future
+
+    def _refusal(self, size: int) -> Exception | None:
+        """Return why a record of this size cannot be taken now; None where it can."""
+        if size > MOST_RECORD_BYTES:
+            return RecordTooLarge(f"a record of {size} bytes for {self._topic}, which takes {MOST_RECORD_BYTES}")
+        if self._down is not None:
+            return LogUnavailable(str(self._down))
+        if self._waiting >= MOST_WAITING or self._waiting_bytes + size > MOST_WAITING_BYTES:
+            return LogUnavailable(f"append to {self._topic}: Kafka is too slow for what comes in; look at its brokers")
+        return None
 
     async def _run(self) -> None:
         failures = 0
@@ -158,15 +172,40 @@ class KafkaCommandLog:
     async def _send_all(self, producer: AIOKafkaProducer, lane: _Lane) -> None:
         while True:
             await lane.filled.wait()
-            builder, taken = _gathered(producer, lane.queue)
+            builder, taken = self._gathered(producer, lane.queue)
             if not lane.queue:
                 lane.filled.clear()
-            if taken:
-                try:
-                    await self._send(producer, lane.partition, builder, taken)
-                except BaseException as error:
-                    _fail(taken, self._reason(error))
-                    raise
+            if not taken:
+                continue
+            try:
+                await self._send(producer, lane.partition, builder, taken)
+            except BaseException as error:
+                _fail(taken, self._reason(error))
+                raise
+            finally:
+                self._let_go(taken)
+            await asyncio.sleep(min(LONGEST_GATHER_S, GATHER_S * len(taken)))
+
+    def _gathered(self, producer: AIOKafkaProducer, queue: deque[_Waiting]) -> tuple[Any, list[_Waiting]]:
+        """Take off the queue what fits into one batch; what its caller no longer waits for is left out."""
+        builder = producer.create_batch()
+        taken: list[_Waiting] = []
+        while queue:
+            waiting = queue[0]
+            if waiting.future.done():
+                self._let_go((waiting,))
+            elif builder.append(timestamp=None, key=waiting.key, value=waiting.value) is None:
+                break
+            else:
+                taken.append(waiting)
+            queue.popleft()
+        return builder, taken
+
+    def _let_go(self, gone: Iterable[_Waiting]) -> None:
+        """Count no longer what is acknowledged, failed or withdrawn."""
+        for waiting in gone:
+            self._waiting -= 1
+            self._waiting_bytes -= waiting.size
 
     async def _send(self, producer: AIOKafkaProducer, partition: int, builder: Any, taken: list[_Waiting]) -> None:
         before = time.time()
@@ -192,6 +231,7 @@ class KafkaCommandLog:
     def _fail_all(self, error: OperatorError) -> None:
         for lane in self._lanes:
             _fail(lane.queue, error)
+            self._let_go(lane.queue)
             lane.queue.clear()
             lane.filled.clear()
 
@@ -206,21 +246,7 @@ class KafkaCommandLog:
         )
 
 
-def _gathered(producer: AIOKafkaProducer, queue: deque[_Waiting]) -> tuple[Any, list[_Waiting]]:
-    """Take off the queue what fits into one batch; what its caller no longer waits for is left out."""
-    builder = producer.create_batch()
-    taken: list[_Waiting] = []
-    while queue:
-        waiting = queue[0]
-        if not waiting.future.done():
-            if builder.append(timestamp=None, key=waiting.key, value=waiting.value) is None:
-                break
-            taken.append(waiting)
-        queue.popleft()
-    return builder, taken
-
-
-def _fail(waiting: Any, error: OperatorError) -> None:
+def _fail(waiting: Iterable[_Waiting], error: OperatorError) -> None:
     for one in waiting:
         if not one.future.done():
             one.future.set_exception(type(error)(str(error)))

@@ -104,12 +104,12 @@ _OUTCOME: Final = "SELECT outcome FROM outcome WHERE tenant = ? AND txn = ? AND 
 _GROUPS: Final = """
 WITH RECURSIVE up(id, level, record) AS (
   SELECT r.id, 1, r.record FROM edge e
-    JOIN resource r ON r.tenant = e.tenant AND r.type = 'Group' AND r.id = e.group_id AND r.live
+    CROSS JOIN resource r ON r.tenant = e.tenant AND r.type = 'Group' AND r.id = e.group_id AND r.live
     WHERE e.tenant = :tenant AND e.member_id = :member
   UNION
   SELECT r.id, up.level + 1, r.record FROM up
-    JOIN edge e ON e.tenant = :tenant AND e.member_id = up.id
-    JOIN resource r ON r.tenant = e.tenant AND r.type = 'Group' AND r.id = e.group_id AND r.live
+    CROSS JOIN edge e ON e.tenant = :tenant AND e.member_id = up.id
+    CROSS JOIN resource r ON r.tenant = e.tenant AND r.type = 'Group' AND r.id = e.group_id AND r.live
     WHERE up.level < :nested
 )
 SELECT id, min(level), record FROM up GROUP BY id ORDER BY id LIMIT :most

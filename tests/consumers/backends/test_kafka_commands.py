@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -71,6 +71,17 @@ async def test_what_waits_is_gathered_into_few_batches(log: KafkaCommandLog, ske
     assert len(skews) <= 4
 
 
+async def test_callers_who_each_wait_for_their_last_answer_share_batches(
+    log: KafkaCommandLog, skews: list[float]
+) -> None:
+    async def call() -> None:
+        for _ in range(20):
+            await log.append(0, "acme/a", b"1")
+
+    await asyncio.gather(*(call() for _ in range(50)))
+    assert len(skews) < 1000 / 10, "one batch for ten commands or more"
+
+
 async def test_CP18_a_broker_with_our_clock_is_seen_without_skew(log: KafkaCommandLog, skews: list[float]) -> None:
     for _ in range(5):
         await log.append(0, "acme/a", b"1")
@@ -108,8 +119,8 @@ async def test_CP10_a_record_over_the_limit_is_refused_and_the_next_is_taken(
 
 async def test_a_caller_that_gives_up_takes_nobody_with_it(kafka: KafkaSettings, log: KafkaCommandLog) -> None:
     await log.append(0, "acme/a", b"first")
-    first = asyncio.create_task(log.append(0, "acme/a", b"given up"))
-    second = asyncio.create_task(log.append(0, "acme/a", b"second"))
+    first = asyncio.ensure_future(log.append(0, "acme/a", b"given up"))
+    second = asyncio.ensure_future(log.append(0, "acme/a", b"second"))
     await asyncio.sleep(0)
     first.cancel()
     await second
@@ -151,7 +162,7 @@ async def test_a_frozen_broker_delays_appends_and_loses_none(
 ) -> None:
     await log.append(0, "acme/a", b"0")
     kafka_broker.pause()
-    waiting = [asyncio.create_task(log.append(0, "acme/a", str(n).encode())) for n in range(1, 20)]
+    waiting = [asyncio.ensure_future(log.append(0, "acme/a", str(n).encode())) for n in range(1, 20)]
     await asyncio.sleep(1)
     kafka_broker.resume()
     await asyncio.gather(*waiting)
@@ -164,7 +175,7 @@ async def test_a_killed_broker_loses_nothing_acknowledged_and_doubles_nothing(
     for n in range(5):
         await log.append(0, "acme/a", f"before-{n}".encode())
     kafka_broker.kill()
-    doubtful = [asyncio.create_task(log.append(0, "acme/a", f"doubt-{n}".encode())) for n in range(5)]
+    doubtful = [asyncio.ensure_future(log.append(0, "acme/a", f"doubt-{n}".encode())) for n in range(5)]
     kafka_broker.start()
     await asyncio.gather(*doubtful, return_exceptions=True)
     await appended_again(lambda: log.append(0, "acme/a", b"after"))
@@ -181,7 +192,7 @@ async def test_too_much_that_waits_is_refused_at_once(
     monkeypatch.setattr(kafka_commands, "MOST_WAITING", 5)
     await log.append(0, "acme/a", b"0")
     kafka_broker.pause()
-    waiting = [asyncio.create_task(log.append(0, "acme/a", b"1")) for _ in range(5)]
+    waiting = [asyncio.ensure_future(log.append(0, "acme/a", b"1")) for _ in range(5)]
     await asyncio.sleep(0.1)
     with pytest.raises(LogUnavailable, match="too slow"):
         await log.append(0, "acme/a", b"one more")
@@ -193,7 +204,7 @@ async def test_too_much_that_waits_is_refused_at_once(
 async def test_without_a_broker_appends_fail_at_once_and_closing_ends() -> None:
     log = KafkaCommandLog(KafkaSettings(bootstrap="127.0.0.1:9"), lambda _: None)
     await log.start()
-    first = asyncio.create_task(log.append(0, "acme/a", b"1"))
+    first = asyncio.ensure_future(log.append(0, "acme/a", b"1"))
     with pytest.raises(LogUnavailable, match=r"append to scim\.commands\.v1: Kafka at 127\.0\.0\.1:9 failed"):
         await first
     assert not log.reached
@@ -217,13 +228,10 @@ async def test_topics_that_are_not_there_yet_are_found_when_they_are(kafka_boots
         await log.close()
 
 
-async def appended_again(append: Callable[[], object]) -> Appended:
+async def appended_again(append: Callable[[], Awaitable[Appended]]) -> Appended:
     async with asyncio.timeout(60):
         while True:
             try:
-                found = append()
-                assert asyncio.iscoroutine(found)
-                done: Appended = await found
-                return done
+                return await append()
             except LogUnavailable:
                 await asyncio.sleep(0.1)
