@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.dialects.contracts import document, example
+from tests.dialects.contracts import document, example, maia_schemas
 
 ROOT: Final = Path(__file__).parent.parent.parent
 FOLDER: Final = ROOT / "deploy" / "dialects"
@@ -37,9 +37,28 @@ def workspace_one() -> set[str]:
     return set(members(body)) | (set(listed) - set(body))
 
 
-FIELDS: Final[dict[str, Callable[[], set[str]]]] = {"workspace_one": workspace_one}
+def matillion() -> set[str]:
+    """Return the fields of Maia's schemas and of Matillion's examples: the same, and the members of a problem."""
+    fields = set(properties("ScimUser"))
+    for name in ("post-user-request", "post-user-response", "put-user-request", "put-user-response"):
+        assert set(members(example("matillion", name))) <= fields
+    return fields | {f"ProblemDetail.{name}" for name in properties("ProblemDetail")}
+
+
+def properties(name: str) -> Iterator[str]:
+    """Yield the paths of the properties of one of Maia's schemas, as ``members`` does those of an example."""
+    for field, schema in maia_schemas()[name]["properties"].items():
+        below = schema.get("items", schema).get("$ref", "").rpartition("/")[2]
+        joint = "[]." if "items" in schema else "."
+        yield from (f"{field}{joint}{inner}" for inner in properties(below)) if below else (field,)
+
+
+FIELDS: Final[dict[str, Callable[[], set[str]]]] = {"workspace_one": workspace_one, "matillion": matillion}
 """Service → the fields of its documents."""
-DOCUMENTED: Final = {"workspace_one": {"400", "403", "404", "500"}}
+DOCUMENTED: Final = {
+    "workspace_one": {"400", "403", "404", "500"},
+    "matillion": {"200", "400", "403", "404", "500"},
+}
 """Service → the statuses of its documents."""
 
 
