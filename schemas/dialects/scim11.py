@@ -20,10 +20,11 @@ from schemas.errors import InvalidPath, InvalidSyntax, InvalidValue
 from schemas.json_values import check_json, shown
 from schemas.memberships import Membership
 from schemas.notation import MAX_NOTATION, Reference, find_key, read_reference
-from schemas.patch_requests import PatchRequest, normalise
+from schemas.patch_requests import MAX_OPERATIONS, PatchRequest, normalise
 from schemas.paths import Path
 from schemas.projection import Projection, parse_projection
 from schemas.resource_types import SCHEMAS, USER
+from schemas.resources import MAX_VALUES
 from schemas.validation import check_primary, conform_attribute, conform_element, is_extension_name
 from schemas.versions import etag
 
@@ -170,6 +171,8 @@ class _Partial:
         name = attribute.name
         if not isinstance(sent, list):
             raise InvalidValue(f"{name} must be an array.")
+        if len(sent) > MAX_VALUES:
+            raise InvalidValue(f"{name} has more than {MAX_VALUES} values.")
         replaces = name in self._replaced
         kept: list[dict[str, Any]] = []
         for each in sent:
@@ -236,6 +239,8 @@ def _listed(sent: Mapping[str, Any]) -> list[str]:
     names = _member(meta or {}, "attributes")
     if not isinstance(names, list | None) or not all(isinstance(name, str) for name in names or ()):
         raise InvalidValue("meta.attributes must be an array of strings.")
+    if len(names or ()) > MAX_OPERATIONS:
+        raise InvalidValue(f"meta.attributes may list {MAX_OPERATIONS} names; send the rest in another request.")
     return names or []
 
 

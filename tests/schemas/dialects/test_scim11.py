@@ -23,7 +23,7 @@ from schemas.patch import apply_patch
 from schemas.patch_requests import MAX_OPERATIONS, patch_document
 from schemas.projection import MAX_NAMES
 from schemas.resource_types import USER
-from schemas.resources import MAX_DEPTH
+from schemas.resources import MAX_DEPTH, MAX_VALUES
 
 _E = urns.ENTERPRISE_USER
 _BADGE = Schema(
@@ -153,6 +153,13 @@ def test_more_operations_than_a_patch_may_hold_are_refused() -> None:
     values = [{"value": f"{number}@example.com"} for number in range(MAX_OPERATIONS + 1)]
     assert len(operations(emails=values[:-1])) == MAX_OPERATIONS
     refused(InvalidValue, emails=values)
+
+
+def test_names_and_values_beyond_measure_are_refused_before_they_are_read() -> None:
+    assert removing(*["nosuch"] * MAX_OPERATIONS) == []
+    refused(InvalidValue, meta={"attributes": ["nosuch"] * (MAX_OPERATIONS + 1)})
+    assert operations(emails=[{}] * MAX_VALUES) == []
+    refused(InvalidValue, emails=[{}] * (MAX_VALUES + 1))
 
 
 # --- singular and complex attributes ---
@@ -467,12 +474,28 @@ _NAMES = st.sampled_from(
 _LEAVES = (
     st.none() | st.booleans() | st.integers() | st.floats(-1, 1) | st.text(max_size=3) | _NAMES | st.just("delete")
 )
+_PREFIXES = ("urn:", "emails.", "name.", f"{CORE}:", f"{ENTERPRISE}:", f"{_E}:", f"{_BADGE.urn}:", ENTERPRISE, _E)
 _JSON = st.recursive(
     _LEAVES, lambda below: st.lists(below, max_size=3) | st.dictionaries(_NAMES, below, max_size=4), max_leaves=12
 )
 
 
-@given(st.dictionaries(_NAMES, _JSON, max_size=5))
+@given(
+    st.lists(st.text(max_size=8) | st.sampled_from(_PREFIXES).flatmap(lambda urn: st.text(max_size=5).map(urn.__add__)))
+)
+def test_any_name_is_removed_ignored_or_refused(names: list[str]) -> None:
+    before = {**_ANN, "schemas": [urns.USER, _BADGE.urn], _BADGE.urn: {"printedBy": "m"}}
+    try:
+        wanted = patch_request({"meta": {"attributes": names}}, (_BADGE,))
+        after = apply_patch(wanted.operations, before, USER, DEFAULT_RULES)
+    except ScimError:
+        pass
+    else:
+        assert after["userName"] == "ann"
+        assert after[_BADGE.urn] == {"printedBy": "m"}
+
+
+@given(st.dictionaries(_NAMES | st.text(max_size=5), _JSON, max_size=5))
 def test_anything_is_applied_or_refused(body: dict[str, Any]) -> None:
     before = {**_ANN, "schemas": [urns.USER, _BADGE.urn], _BADGE.urn: {"printedBy": "m"}}
     try:
