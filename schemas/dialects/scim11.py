@@ -114,7 +114,8 @@ class _Partial:
         described = self._described.get(name.lower())
         if described is not None:
             writable = (each.name for each in described.attributes if each.mutability != "readOnly")
-            self.operations += [{"op": "remove", "path": f"{described.urn}:{each}"} for each in writable]
+            for each in writable:
+                self._operate("remove", f"{described.urn}:{each}")
             return
         reference = read_reference(name, USER)
         if reference is not None:
@@ -122,7 +123,7 @@ class _Partial:
                 self._remove_attribute(reference)
         elif _is_unknown_extension(name):
             # A URN that ends in a number is no path of RFC 7644's; without one, null unassigns the extension.
-            self.operations.append({"op": "replace", "value": {name: None}})
+            self._operate("replace", None, value={name: None})
         else:
             raise InvalidPath("meta.attributes must list attributes: name, name.sub-attribute, urn:name.")
 
@@ -136,11 +137,19 @@ class _Partial:
                 self._merge_elements(attribute, value)
             else:
                 verb = "add" if attribute.type == "complex" else "replace"
-                self.operations.append({"op": verb, "path": attribute.name, "value": value})
+                self._operate(verb, attribute.name, value=value)
         elif name.lower() in {ENTERPRISE, urns.ENTERPRISE_USER.lower()}:
             self._merge_enterprise(value)
         elif _is_unknown_extension(name):
             self._merge_extension(name, value)
+
+    def _operate(self, verb: str, path: str | None, **value: Any) -> None:
+        """Add an operation; raises InvalidValue for one too many at once, not when all the rest has been read."""
+        if len(self.operations) == MAX_OPERATIONS:
+            raise InvalidValue(
+                f"The body asks for more than {MAX_OPERATIONS} changes; send the rest in another request."
+            )
+        self.operations.append({"op": verb, **({} if path is None else {"path": path}), **value})
 
     def _is_ignored(self, reference: Reference) -> bool:
         """Tell whether a removal asks for nothing: of what no schema defines, or of what clients do not write."""
@@ -163,8 +172,7 @@ class _Partial:
                 return
             if supplied and attribute.type != "complex":
                 return
-        path = Path(reference.urn, attribute, None, reference.sub).name
-        self.operations.append({"op": "remove", "path": path})
+        self._operate("remove", Path(reference.urn, attribute, None, reference.sub).name)
 
     def _merge_elements(self, attribute: Attribute, sent: object) -> None:
         """Merge values: by ``value`` where they have one, as further ones where not; ``operation: delete`` removes."""
@@ -188,20 +196,20 @@ class _Partial:
                 self._remove_element(name, element)
         check_primary(kept, name)
         if replaces:
-            self.operations.append({"op": "replace", "path": name, "value": kept or None})
+            self._operate("replace", name, value=kept or None)
 
     def _add_element(self, name: str, element: dict[str, Any]) -> None:
         path = _selecting(name, {"value": element["value"]}) if "value" in element else None
         if path is None:
-            self.operations.append({"op": "add", "path": name, "value": [element]})
+            self._operate("add", name, value=[element])
         else:
-            self.operations.append({"op": "add", "path": path, "value": element})
+            self._operate("add", path, value=element)
 
     def _remove_element(self, name: str, element: dict[str, Any]) -> None:
         path = _selecting(name, {"value": element["value"]} if "value" in element else element)
         if path is None:
             raise InvalidValue(f"A value of {name} to delete is too long to select by.")
-        self.operations.append({"op": "remove", "path": path})
+        self._operate("remove", path)
 
     def _merge_enterprise(self, sent: object) -> None:
         if not isinstance(sent, dict):
@@ -213,8 +221,8 @@ class _Partial:
         if key is not None and not _is_nothing(manager_id):
             members[key] = {"value": manager_id}
             # SCIM 1.1 has no $ref: one that was written over SCIM 2.0 would go on naming the manager before.
-            self.operations.append({"op": "remove", "path": _MANAGER_REF})
-        self.operations.append({"op": "add", "path": urns.ENTERPRISE_USER, "value": members})
+            self._operate("remove", _MANAGER_REF)
+        self._operate("add", urns.ENTERPRISE_USER, value=members)
 
     def _merge_extension(self, urn: str, sent: object) -> None:
         """Overwrite the members that are given; those of a described extension have their types."""
@@ -225,7 +233,7 @@ class _Partial:
         if schema is not None:
             urn, members = schema.urn, _conformed(schema, members)
         if members:
-            self.operations.append({"op": "replace", "value": {urn: members}})
+            self._operate("replace", None, value={urn: members})
 
 
 def _listed(sent: Mapping[str, Any]) -> list[str]:
