@@ -115,9 +115,8 @@ def _caught(pool: ProcessPoolExecutor, bug: Planted, seeds: Sequence[int], *, ev
         if found and not every:
             print(f"    {found[0].complaints[0][:200]}", file=sys.stderr)
             break
-    where = " (twin)" if bug.twin else ""
     seen = f"caught by {len(caught)} of {tried}, first {caught[0]}" if caught else f"NOT caught by {tried}"
-    print(f"{bug.rule + where:28} {seen:36} {bug.what}", flush=True)
+    print(f"{bug.rule:28} {seen:36} {bug.what}", flush=True)
     return bool(caught)
 
 

@@ -11,12 +11,14 @@ from typing import Final, Literal
 
 from consumers.errors import LogUnavailable
 from consumers.partition_ports import OwnershipLost
-from consumers.retention import COMPACTION_LAG_MS, DELETE_RETENTION_MS, HOUR_MS
+from consumers.topics import HOUR_MS, Topics, wanted
 from schemas.events import Headers
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.network import EPOCH_S, Server
 
-COMMAND_RETENTION_MS: Final = 72 * HOUR_MS
+TOPICS: Final = Topics("simulated")
+DEFAULTS: Final = {"min.compaction.lag.ms": 0, "delete.retention.ms": 24 * HOUR_MS, "retention.ms": 7 * 24 * HOUR_MS}
+"""Kafka's own, where ``topics create`` sets nothing."""
 TRANSACTION_TIMEOUT_S: Final = 15.0
 """``transaction_timeout_ms``: after it the broker aborts what a client has left open."""
 
@@ -106,14 +108,6 @@ class Coordinated:
     writing: Writing | None = None
 
 
-@dataclass(slots=True, kw_only=True)
-class TopicSettings:
-    """What ``topics create`` gives the state topic (CP-9)."""
-
-    compaction_lag_ms: int = COMPACTION_LAG_MS
-    delete_retention_ms: int = DELETE_RETENTION_MS
-
-
 class Broker(Server):
     """All topics with all their partitions."""
 
@@ -122,13 +116,18 @@ class Broker(Server):
         self._loop = loop
         self._random = random
         self._counts = counts
-        self.settings = TopicSettings()
+        self._settings = wanted(TOPICS, partitions=partitions, replication=3, retention_days=7)
+        """What ``topics create`` gives the topics (CP-9)."""
         self.commands = [Log() for _ in range(partitions)]
         self.state = [Log() for _ in range(partitions)]
         self.events = [Log() for _ in range(partitions)]
         self.dead: list[tuple[str, bytes]] = []
         self._ids: dict[str, Coordinated] = {}
         self._later: list[Callable[[], None]] = []
+
+    def _setting(self, topic: str, name: str) -> int:
+        set_to = self._settings[topic].get(name)
+        return DEFAULTS[name] if set_to is None else int(set_to.value)
 
     def now(self) -> int:
         """Return the broker's time in milliseconds since 1970."""
@@ -207,18 +206,19 @@ class Broker(Server):
 
     def clean(self) -> None:
         """Compact the state topic and drop old commands, as the cleaner threads would by now."""
-        now = self.now()
+        now, retention = self.now(), self._setting(TOPICS.commands, "retention.ms")
         for log in self.state:
             self._compact(log, now)
         for log in self.commands:
-            kept = [entry for entry in log.entries if now - entry.at <= COMMAND_RETENTION_MS]
+            kept = [entry for entry in log.entries if now - entry.at <= retention]
             log.start = kept[0].offset if kept else log.end
             self._counts["commands expired"] += len(log.entries) - len(kept)
             log.entries = kept
 
     def _compact(self, log: Log, now: int) -> None:
+        lag = self._setting(TOPICS.state, "min.compaction.lag.ms")
         cleanable = next(
-            (e.offset for e in log.entries if now - e.at < self.settings.compaction_lag_ms or e.offset >= log.stable),
+            (e.offset for e in log.entries if now - e.at < lag or e.offset >= log.stable),
             log.end,
         )
         latest = {entry.key: entry.offset for entry in log.entries if entry.offset < cleanable and entry.committed}
@@ -237,7 +237,7 @@ class Broker(Server):
             return True
         if entry.cleaned_at is None:
             entry.cleaned_at = now
-        gone = now - entry.cleaned_at > self.settings.delete_retention_ms
+        gone = now - entry.cleaned_at > self._setting(TOPICS.state, "delete.retention.ms")
         self._counts["tombstones gone"] += gone
         return not gone
 

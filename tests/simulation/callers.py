@@ -36,6 +36,8 @@ class Sent(msgspec.Struct):
     """0: any."""
     lives: int = 0
     """How often its Idempotency-Key was forgotten since: what came then was another request."""
+    rival: bool = False
+    """Whether another request used its Idempotency-Key at the same moment."""
 
 
 class Callers:
@@ -55,10 +57,24 @@ class Callers:
         for _ in range(requests):
             await asyncio.sleep(self._random.choice((0.005, 0.02, 0.1, 0.5, 1.5)))
             again = self._repeat() if self._again and self._random.random() < 0.35 else None
-            if again is None:
-                tenant = TENANTS[self._random.random() < 0.25]
-                again = Sent(tenant, self._intent(tenant), self._world.loop.time())
-            await self.send(again)
+            if again is not None:
+                await self.send(again)
+                continue
+            tenant = TENANTS[self._random.random() < 0.25]
+            intent = self._intent(tenant)
+            sent = [Sent(tenant, one, self._world.loop.time()) for one in (intent, *self._rival(tenant, intent))]
+            sent[0].rival = len(sent) > 1
+            await asyncio.gather(*(self.send(one) for one in sent))
+
+    def _rival(self, tenant: str, intent: Intent) -> list[Intent]:
+        """Return another request under the same Idempotency-Key, now and then: one of the two is to be refused (CP-30)."""
+        if intent.key is None or self._random.random() > 0.2:
+            return []
+        other = self._intent(tenant)
+        if other.verb in {"read", "find"} or (other.verb != "create" and other.resource == intent.resource):
+            return []
+        self._world.counts["keys used at once for two requests"] += 1
+        return [msgspec.structs.replace(other, key=intent.key)]
 
     async def create_own(self) -> Operation | None:
         """Create a user whose name nobody else wants; None where that did not succeed."""
@@ -70,7 +86,7 @@ class Callers:
         """Return a request to send again, unless too much time has passed to say what must come of it."""
         sent = self._again.pop(self._random.randrange(len(self._again)))
         age = self._world.loop.time() - sent.at
-        if KEY_LIFE_S < age < KEY_GONE_S:
+        if KEY_LIFE_S < age < KEY_GONE_S or (sent.rival and age > KEY_LIFE_S):
             return None
         if sent.intent.key is None and sent.intent.verb == "create" and age > UNSEEN_LIFE_S:
             return None

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from consumers.backends.redis_reader import RedisReader
+from consumers.backends.redis_replies import RedisReplies
 from consumers.errors import OperatorError
 from consumers.ports import Reply
 from consumers.remote import RemoteCommands
@@ -27,7 +29,7 @@ from schemas.versions import etag
 from tests.faults.history import Intent
 from tests.simulation.kafka_ports import FakeCommandLog
 from tests.simulation.network import Process
-from tests.simulation.redis_ports import FakeReader, FakeReplies
+from tests.simulation.redis_connection import SETTINGS
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -54,13 +56,17 @@ class Gateway:
 
     world: World
     process: Process
-    reader: FakeReader = field(init=False)
+    reader: RedisReader = field(init=False)
     commands: RemoteCommands = field(init=False)
 
     def __post_init__(self) -> None:
+        self.process.run(self._begin)
+
+    def _begin(self) -> None:
         world, process = self.world, self.process
-        replies = FakeReplies(world, process)
-        self.reader = FakeReader(world, process)
+        client = world.client(process)
+        replies = RedisReplies(client, SETTINGS, gateway=process.name)
+        self.reader = RedisReader(client, shards=1, partitions=world.partitions, clock=process.clock)
         self.commands = RemoteCommands(
             FakeCommandLog(world, process),
             self.reader,
@@ -68,10 +74,12 @@ class Gateway:
             replies.mark_unseen,
             shards=1,
             partitions=world.partitions,
+            store_away_s=self.reader.away_s,
             clock=process.clock,
         )
+        process.start(self.reader.monitor(), "monitor")
         process.start(replies.run(self.commands.deliver), "replies")
-        process.start(replies.live(), "sign of life")
+        process.start(replies.alive(), "sign of life")
         process.start(self.commands.sweep(), "sweep")
 
     def answer(self, tenant: str, intent: Intent, budget_ms: int, random: Random) -> Coroutine[Any, Any, Answer]:

@@ -7,9 +7,12 @@ import contextvars
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from random import Random
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tests.simulation.loop import HOME, VirtualLoop
+
+if TYPE_CHECKING:
+    from tests.simulation.redis_server import RedisServer
 
 EPOCH_S: Final = 1_795_257_600.0
 """When a run begins, in seconds since 1970."""
@@ -22,9 +25,11 @@ T = TypeVar("T")
 class Process:
     """One process of the system: its tasks, its clock, and whether it runs at all."""
 
-    def __init__(self, name: str, loop: VirtualLoop, skew_s: float = 0.0) -> None:
+    def __init__(self, name: str, loop: VirtualLoop, skew_s: float = 0.0, *, redis: RedisServer | None = None) -> None:
+        """``redis``: the one that its clients connect to."""
         self.name = name
         self.skew_s = skew_s
+        self.redis = redis
         self.dead = False
         self._loop = loop
         self.tasks: list[asyncio.Task[Any]] = []
@@ -47,6 +52,10 @@ class Process:
     def start(self, coroutine: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
         """Run a task in this process; it and all that it starts die with the process."""
         return self._context.run(self._loop.create_task, coroutine, name=f"{self.name}:{name}")
+
+    def run(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Call a function in this process: what it starts is this one's."""
+        return self._context.copy().run(function, *arguments)
 
     def kill(self) -> None:
         """End at once: nothing that its tasks still do reaches anybody."""
@@ -147,12 +156,24 @@ class Network:
     ) -> T:
         """Have the server carry out ``execute``; calls of one process on one lane arrive in their order."""
         await process.gate()
+        return await self.post(process, server, execute, limit_s=limit_s, lane=lane)
+
+    def post(
+        self,
+        process: Process,
+        server: Server,
+        execute: Callable[[], T],
+        *,
+        limit_s: float = 1.0,
+        lane: str | None = None,
+    ) -> asyncio.Future[T]:
+        """Send a call off now; return the future of its answer."""
         at = self._loop.time() + self.delay()
         if lane is not None:
             at = self._lanes[process.name, lane] = max(at, self._lanes.get((process.name, lane), 0.0) + 1e-6)
         reply: asyncio.Future[T] = self._loop.create_future()
         self._loop.call_at(at, self._arrive, process, server, execute, reply, limit_s)
-        return await reply
+        return reply
 
     def _arrive(
         self,
@@ -177,4 +198,10 @@ class Network:
             result = server.unavailable(f"no answer from {server.name}")
             self._loop.call_later(limit_s, process.receive, reply, result)
             return
+        if isinstance(result, asyncio.Future):
+            result.add_done_callback(lambda done: self._return(process, reply, done.exception() or done.result()))
+        else:
+            self._return(process, reply, result)
+
+    def _return(self, process: Process, reply: asyncio.Future[Any], result: Any) -> None:
         self._loop.call_later(self.delay(), process.receive, reply, result)

@@ -1,8 +1,7 @@
 """Each rule removed once: the line that keeps it patched out, and the seed that shows it.
 
-A patch replaces source text of one function, which must be there exactly once, by other text; the function keeps its
-identity, only its code is swapped. ``twin``: the production line is in a Lua script, which the fake Redis does not run;
-what is patched out is the line of ``tests/simulation`` that the contract suite holds to the same promise.
+A patch replaces source text of one function, or of one Lua script as it is loaded, which must be there exactly once, by
+other text; the function keeps its identity, only its code is swapped.
 """
 
 from __future__ import annotations
@@ -14,12 +13,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import CodeType, FunctionType
 from typing import Any, Final
+from unittest.mock import patch
 
 import msgspec
 
-from consumers import apply, deliveries, owner, remote, takeover
+from consumers import apply, deliveries, owner, remote, takeover, topics
+from consumers.backends import redis_scripts, redis_store
 from schemas import batches, decide, replays, transactions
-from tests.simulation import broker, redis_ports, redis_scripts, redis_server
 
 
 class Planted(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,15 +28,14 @@ class Planted(msgspec.Struct, frozen=True, kw_only=True):
     rule: str
     what: str
     """What goes wrong, in a few words."""
-    function: Callable[..., Any]
+    function: Callable[..., Any] | None = None
+    script: str | None = None
+    """One of the two: where the line stands."""
     line: str
     instead: str
     seeds: tuple[int, ...]
     """Of runs that show it; a change of the product shifts what happens in a run, so there are several."""
-    twin: bool = False
 
-
-_BOOT: Final = vars(redis_server.RedisServer)["boot"].fget
 
 PLANTED: Final = (
     Planted(
@@ -50,20 +49,18 @@ PLANTED: Final = (
     Planted(
         rule="CP-4",
         what="run_id alone is the boot",
-        function=_BOOT,
-        line='return f"{self.run_id} {self.replid}"',
-        instead="return self.run_id",
+        script="prelude",
+        line="\n    and string.find(info, 'master_replid:' .. REPLID, 1, true))",
+        instead=")",
         seeds=(1008, 1005),
-        twin=True,
     ),
     Planted(
         rule="CP-5",
         what="scripts run without the fence",
-        function=redis_scripts.Scripts.fenced,
-        line='if self.redis.get(("fence", partition)) != fence:',
-        instead="if False:",
+        script="prelude",
+        line="  if redis.call('GET', KEYS[2]) ~= fence then return {'fence'} end\n",
+        instead="",
         seeds=(1019, 1030, 1042),
-        twin=True,
     ),
     Planted(
         rule="CP-6",
@@ -92,20 +89,26 @@ PLANTED: Final = (
     Planted(
         rule="CP-9",
         what="compaction takes records whose outcomes still live",
-        function=broker.Broker._compact,
-        line="self.settings.compaction_lag_ms",
-        instead="0",
+        function=topics.wanted,
+        line='"min.compaction.lag.ms": Wanted(str(26 * HOUR_MS), least=26 * HOUR_MS),',
+        instead="",
         seeds=(1005,),
-        twin=True,
     ),
     Planted(
         rule="CP-11",
         what="a take-over goes on without its fence",
-        function=redis_ports.FakePartitionStore._owned,
-        line="self._scripts.fenced(self._partition, fence)",
-        instead="recovered and self._scripts.fenced(self._partition, fence)",
+        script="apply",
+        line="if refusal then return refusal end\n",
+        instead="if refusal and not replays then return refusal end\n",
         seeds=(1016, 1004),
-        twin=True,
+    ),
+    Planted(
+        rule="CP-11 (activation)",
+        what="a take-over is ended by who has lost its fence",
+        script="owner",
+        line="if refusal then return refusal end\n",
+        instead="if refusal and step ~= 'activate' then return refusal end\n",
+        seeds=(1016, 1004),
     ),
     Planted(
         rule="CP-13",
@@ -126,11 +129,10 @@ PLANTED: Final = (
     Planted(
         rule="CP-15",
         what="one recovered partition counts for the shard",
-        function=redis_scripts.Scripts.is_whole,
-        line="partitions >= self._partitions",
-        instead="len(partitions) > 0",
+        script="prelude",
+        line="    if not found[i + 1] then return fields[i] end\n",
+        instead="",
         seeds=(1008, 1010),
-        twin=True,
     ),
     Planted(
         rule="CP-17",
@@ -175,20 +177,42 @@ PLANTED: Final = (
     Planted(
         rule="CP-20 (stale)",
         what="a reservation outlives the owner that made it",
-        function=redis_scripts.Scripts._stale,
-        line='return fence.startswith("active:") and fence != token',
-        instead="return False",
+        script="reserve",
+        line="string.sub(fence, 1, 7) == 'active:' and fence ~= 'active:' .. token\n",
+        instead="false\n",
         seeds=(1025, 1038, 1076),
-        twin=True,
+    ),
+    Planted(
+        rule="CP-20 (taking over)",
+        what="a reservation is stale as soon as its partition is taken over",
+        script="reserve",
+        line="string.sub(fence, 1, 7) == 'active:' and fence ~= 'active:' .. token\n",
+        instead="fence ~= 'active:' .. token\n",
+        seeds=(1025, 1038, 1076),
+    ),
+    Planted(
+        rule="CP-20 (busy)",
+        what="a name that is only reserved is refused for good",
+        function=apply.ApplyLoop._reserve,
+        line="return result[:i] if i else [_given_up(commands[0])]",
+        instead='result[i] = refusal(Uniqueness("it is reserved"))',
+        seeds=(1025, 1038, 1076),
     ),
     Planted(
         rule="CP-24",
         what="the watermark moves with the first script of a commit",
-        function=redis_ports.FakePartitionStore._commit,
-        line="self._scripts.commit(self._partition, changes, outcomes, last)",
-        instead="self._scripts.commit(self._partition, changes, outcomes, rest)",
+        function=redis_store.RedisPartitionStore._pieces,
+        line="mark=None if batch.mark is None or i < last else _text(batch.mark),",
+        instead="mark=None if batch.mark is None else _text(batch.mark),",
         seeds=(1011, 1017, 1027, 1045),
-        twin=True,
+    ),
+    Planted(
+        rule="CP-24 (watermark)",
+        what="a commit does not look at the watermark",
+        script="apply",
+        line=" then return {'watermark'} end",
+        instead=" then end",
+        seeds=(1011, 1017, 1027, 1045),
     ),
     Planted(
         rule="CP-25",
@@ -224,13 +248,24 @@ PLANTED: Final = (
     ),
 )
 
-_SOURCES: Final = {bug.function.__qualname__: textwrap.dedent(inspect.getsource(bug.function)) for bug in PLANTED}
+_SOURCES: Final = {
+    bug.function.__qualname__: textwrap.dedent(inspect.getsource(bug.function))
+    for bug in PLANTED
+    if bug.function is not None
+}
 """Read when the modules are: who edits them during a long run does not disturb it."""
+_SCRIPTS: Final = {name: redis_scripts._source(name) for name in ("prelude", *redis_scripts.NAMES)}
+"""The same of the Lua scripts."""
 
 
 @contextmanager
 def planted(bug: Planted) -> Iterator[None]:
     """Take a rule away for a while."""
+    if bug.script is not None:
+        scripts = _SCRIPTS | {bug.script: _replaced(_SCRIPTS[bug.script], bug)}
+        with patch.object(redis_scripts, "_source", scripts.__getitem__):
+            yield
+        return
     function = bug.function
     assert isinstance(function, FunctionType)
     kept, function.__code__ = function.__code__, _without(function, bug)
@@ -240,13 +275,16 @@ def planted(bug: Planted) -> Iterator[None]:
         function.__code__ = kept
 
 
-def _without(function: FunctionType, bug: Planted) -> CodeType:
-    """Return the function's code with the line replaced, which must stand there exactly once."""
-    source = _SOURCES[function.__qualname__]
+def _replaced(source: str, bug: Planted) -> str:
     assert source.count(bug.line) == 1, (
         f"{bug.rule}: the line to remove stands {source.count(bug.line)} times in the source"
     )
-    changed = source.replace(bug.line, bug.instead)
+    return source.replace(bug.line, bug.instead)
+
+
+def _without(function: FunctionType, bug: Planted) -> CodeType:
+    """Return the function's code with the line replaced, which must stand there exactly once."""
+    changed = _replaced(_SOURCES[function.__qualname__], bug)
     flags = __future__.annotations.compiler_flag
     module = compile(changed, function.__code__.co_filename, "exec", flags=flags, dont_inherit=True)
     name = function.__name__

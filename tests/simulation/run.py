@@ -14,7 +14,6 @@ from tests.faults.history import Intent
 from tests.simulation.callers import Callers, Sent
 from tests.simulation.chaos import Chaos
 from tests.simulation.loop import StuckError, VirtualLoop
-from tests.simulation.redis_scripts import Scripts
 from tests.simulation.verdict import judge
 from tests.simulation.world import Patched, World
 
@@ -111,7 +110,7 @@ async def _drained(world: World) -> bool:
     while world.loop.time() < end:
         await asyncio.sleep(1.0)
         logs = world.broker.commands
-        whole = Scripts(world.redis, world.shard, world.partition_of).is_whole()
+        whole = world.redis.is_whole(world.shard)
         if whole and all(world.dealt_with(p) >= logs[p].end for p in world.shard):
             await asyncio.sleep(25.0)
             return True

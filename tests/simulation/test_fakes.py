@@ -190,37 +190,60 @@ class TestCompaction:
 
 class TestRedis:
     def filled(self, loop: VirtualLoop) -> RedisServer:
-        redis = RedisServer(loop, Counter())
+        server = RedisServer(loop, Counter(), loses_reply=lambda: False)
+        for script in (
+            ["MSET a 1 b 1", "HSET h f 1"],
+            ["SET a 2", "DEL b", "HSET h f 2 g 2"],
+            ["GET a"],
+            ["FLUSHALL"],
+        ):
+            server.data.begin(script=True)
+            for command in script:
+                server.data.execute(command.encode().split())
+            server.data.end(script=True)
+        return server
 
-        def first() -> None:
-            redis.put(("a",), 1)
-            redis.put(("b",), 1)
-
-        def second() -> None:
-            redis.put(("a",), 2)
-            redis.drop(("b",))
-
-        redis.script(first)
-        redis.script(second)
-        redis.script(lambda: redis.get(("a",)))
-        redis.script(redis.clear)
-        return redis
+    def left(self, server: RedisServer) -> tuple[object, ...]:
+        return server.data.look(b"a"), server.data.look(b"b"), server.data.look(b"h")
 
     @pytest.mark.parametrize(
-        ("lost", "left"), [(0, (None, None)), (1, (2, None)), (2, (1, 1)), (3, (None, None)), (9, (None, None))]
+        ("lost", "left"),
+        [
+            (0, (None, None, None)),
+            (1, (b"2", None, {b"f": b"2", b"g": b"2"})),
+            (2, (b"1", b"1", {b"f": b"1"})),
+            (3, (None, None, None)),
+            (9, (None, None, None)),
+        ],
     )
     def test_comes_back_with_a_prefix_of_its_scripts(
-        self, loop: VirtualLoop, lost: int, left: tuple[int | None, int | None]
+        self, loop: VirtualLoop, lost: int, left: tuple[object, ...]
     ) -> None:
-        redis = self.filled(loop)
-        boot = redis.boot
-        redis.restart(lost)
-        assert (redis.get(("a",)), redis.get(("b",))) == left
-        assert redis.boot != boot
+        server = self.filled(loop)
+        boot = server.boot
+        server.restart(lost)
+        assert self.left(server) == left
+        assert server.boot != boot
 
     def test_a_failover_there_and_back_keeps_the_run_id_only(self, loop: VirtualLoop) -> None:
-        redis = self.filled(loop)
-        run_id, boot = redis.run_id, redis.boot
-        redis.fail_over_and_back(1)
-        assert (redis.run_id, redis.get(("a",))) == (run_id, 2)
-        assert redis.boot != boot
+        server = self.filled(loop)
+        run_id, boot = server.run_id, server.boot
+        server.fail_over_and_back(1)
+        assert (server.run_id, server.data.look(b"a")) == (run_id, b"2")
+        assert server.boot != boot
+
+    def test_what_a_plain_command_writes_is_lost_with_the_script_before_it(self, loop: VirtualLoop) -> None:
+        server = self.filled(loop)
+        server.data.begin(script=False)
+        server.data.execute([b"SET", b"sign", b"1"])
+        server.data.end(script=False)
+        server.restart(1)
+        assert server.data.look(b"sign") is None
+
+    def test_keys_expire(self, loop: VirtualLoop) -> None:
+        server = self.filled(loop)
+        server.data.execute([b"SET", b"sign", b"1", b"PX", b"5000"])
+        loop.leap(4)
+        assert server.data.look(b"sign") == b"1"
+        loop.leap(2)
+        assert server.data.look(b"sign") is None

@@ -6,10 +6,12 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from types import FunctionType
 
 import msgspec
 import pytest
 
+from consumers.backends.redis_scripts import scripts_for
 from tests.simulation.__main__ import run_one
 from tests.simulation.planted import PLANTED, Planted, planted
 from tests.simulation.run import simulate
@@ -48,10 +50,20 @@ def _complaints(seed: int, bug: Planted | None) -> tuple[str, ...]:
 
 
 def test_a_patch_is_taken_back() -> None:
-    code = PLANTED[0].function.__code__
+    function = PLANTED[0].function
+    assert isinstance(function, FunctionType)
+    code = function.__code__
     with planted(PLANTED[0]):
-        assert PLANTED[0].function.__code__ is not code
-    assert PLANTED[0].function.__code__ is code
+        assert function.__code__ is not code
+    assert function.__code__ is code
+
+
+def test_a_line_of_a_script_is_put_back() -> None:
+    bug = next(bug for bug in PLANTED if bug.script is not None)
+    texts = scripts_for("run replid").texts
+    with planted(bug):
+        assert scripts_for("run replid").texts != texts
+    assert scripts_for("run replid").texts == texts
 
 
 def test_a_line_that_is_not_there_cannot_be_removed() -> None:

@@ -5,23 +5,26 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
+from consumers.backends.redis_compare import compare
+from consumers.backends.redis_keys import ShardKeys
+from consumers.backends.redis_records import is_live, record_of
 from consumers.slots import TransactionSlots
-from schemas.outcomes import Outcome, expires_at
+from schemas.outcomes import decode_outcome
 from tests.faults.checker import check
 from tests.faults.evidence import Plain
 from tests.faults.history import Intent
 from tests.simulation import bodies_of
 from tests.simulation.callers import BUDGETS_MS, NAMES, TENANTS, Callers, Sent
 from tests.simulation.kafka_ports import FakeFeed
-from tests.simulation.redis_scripts import Kept, Scripts
-from tests.simulation.redis_server import RedisServer
 from tests.simulation.world import World
 
 DECISION_SLACK_S = 0.05
+_PREFIX = ShardKeys(0).prefix
 
 
 async def judge(world: World, callers: Callers) -> list[str]:
@@ -34,6 +37,7 @@ async def judge(world: World, callers: Callers) -> list[str]:
     complaints = [str(one) for one in violations if (one.invariant, one.kind) != ("INV-13", "late")]
     complaints += _late(world)
     complaints += _stored(world)
+    complaints += world.redis.faults
     complaints += await _rebuilt(world)
     return complaints
 
@@ -71,10 +75,22 @@ def _events(world: World) -> list[Plain]:
     ]
 
 
+def _keys(world: World, kind: str) -> Iterator[tuple[str, str, Any]]:
+    """Yield tenant, the rest of the key and the value of what live Redis holds of a kind."""
+    for key in world.redis.data.there():
+        tenant, found, rest = (*key.decode().removeprefix(_PREFIX).split(":", 2), "", "")[:3]
+        if found == kind:
+            yield tenant, rest, world.redis.data.look(key)
+
+
 def _final_state(world: World) -> list[Plain]:
     """Return what live Redis holds."""
     return [
-        {"key": "/".join(key[1:]), "value": msgspec.json.decode(kept.record)} for key, kept in world.redis.items("r")
+        {
+            "key": f"{tenant}/{value.split(b' ')[2].decode()}/{resource}",
+            "value": msgspec.json.decode(record_of(value)),
+        }
+        for tenant, resource, value in _keys(world, "r")
     ]
 
 
@@ -94,61 +110,59 @@ def _stored(world: World) -> list[str]:
     """Names and outcomes as live Redis holds them (INV-4, CP-25)."""
     found = []
     holders: dict[tuple[str, ...], set[str]] = defaultdict(set)
-    for (_, tenant, _, resource), kept in world.redis.items("r"):
-        if kept.live:
-            for attribute, name in msgspec.json.decode(kept.record)["names"].items():
+    for tenant, resource, value in _keys(world, "r"):
+        if is_live(value):
+            for attribute, name in msgspec.json.decode(record_of(value))["names"].items():
                 holders[tenant, attribute, name].add(resource)
-    index = {key[1:]: set(ids) for key, ids in world.redis.items("uq")}
+    index = {
+        (tenant, attribute, name.decode()): set(ids.decode().split())
+        for tenant, attribute, names in _keys(world, "uq")
+        for name, ids in names.items()
+    }
     if any(len(ids) > 1 for ids in holders.values()):
         found.append("INV-4: two live users share a name")
     if index != holders:
         found.append("INV-4: the index of names is not what the users' records say")
-    for (_, tenant, _), outcome in world.redis.items("out"):
+    for tenant, txn, value in _keys(world, "out"):
+        outcome = decode_outcome(value)
         if outcome.status == 409 and (tenant, outcome.resource_id) not in world.witness.taken:
-            found.append(f"CP-20: {outcome.txn} was refused for a name that nobody held")
+            found.append(f"CP-20: {txn} was refused for a name that nobody held")
         if outcome.status == 503:
-            found.append(f"CP-25: the outcome of {outcome.txn} is an answer that says nothing of it")
+            found.append(f"CP-25: the outcome of {txn} is an answer that says nothing of it")
     return found
 
 
 async def _rebuilt(world: World) -> list[str]:
-    """Redis rebuilt from the state log is live Redis (INV-9); outcomes apart that have expired."""
+    """Redis rebuilt from the state log is live Redis (INV-9), as the product's own comparison sees it."""
     for process in list(world.workers.values()):
         process.kill()
     other = copy.copy(world)
-    other.redis = RedisServer(world.loop, world.counts)
+    other.redis = other.new_redis()
     process = other.process("rebuild")
     for partition in world.shard:
         owner = other.owner(process, TransactionSlots(1), partition, FakeFeed(other, process, partition, lambda: True))
         process.start(owner.run(), "rebuild")
     end = world.loop.time() + 120.0
-    while not Scripts(other.redis, world.shard, world.partition_of).is_whole():
+    while not other.redis.is_whole(world.shard):
         if world.loop.time() > end:
             return ["INV-9: it cannot be rebuilt"]
         await asyncio.sleep(0.1)
-    live, made = _content(world.redis), _content(other.redis)
-    differing = [key for key in {**live, **made} if live.get(key) != made.get(key)]
-    return [f"INV-9: rebuilt differently: {key}: {live.get(key)} is {made.get(key)}"[:300] for key in differing[:5]]
+    sides = [side.client(side.process("compare")) for side in (world, other)]
+    differences = await process.start(compare(sides[0], sides[1], shards=1), "compare")
+    return [
+        f"INV-9: rebuilt differently: {one.key}: {one.what}: "
+        f"{world.redis.data.look(one.key.encode())} is {other.redis.data.look(one.key.encode())}"[:400]
+        for one in differences
+        if not _same_place(world, other, one.key)
+    ][:5] + other.redis.faults
 
 
-def _content(redis: RedisServer) -> dict[Any, Any]:
-    content: dict[Any, Any] = {}
-    for kind in ("r", "uq", "ix", "seq", "out", "key"):
-        for key, value in redis.items(kind):
-            content[key] = value
-    now = redis.now()
-    outcomes: dict[tuple[str, str], Outcome] = {key[1:]: value for key, value in redis.items("out")}
-    for key, value in list(content.items()):
-        if isinstance(value, Outcome):
-            expired = expires_at(value) <= now
-        elif key[0] == "key":
-            outcome = outcomes.get((key[1], value))
-            # Keys have no expiry of their own here, and a command that came again may have another outcome by now.
-            expired = outcome is None or outcome.key != key[2] or expires_at(outcome) <= now
-        else:
-            expired = False
-        if expired:
-            del content[key]
-        elif isinstance(value, Kept):
-            content[key] = (value.version, value.live, value.record)
-    return content
+def _same_place(world: World, other: World, key: str) -> bool:
+    """Tell whether this is about two watermarks with nothing but aborted transactions and markers between them."""
+    kind, _, partition = key.removeprefix(_PREFIX).partition(":")
+    marks = [side.redis.data.look(key.encode()) for side in (world, other)]
+    if kind != "wm" or None in marks:
+        return False
+    places = sorted(int(mark.split()[0]) for mark in marks)
+    same_position = len({mark.split()[1] for mark in marks}) == 1
+    return same_position and not world.broker.state[int(partition)].committed(*places)

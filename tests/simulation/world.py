@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 from unittest.mock import patch
 
 from consumers import failpoints
+from consumers.backends.redis_client import RedisClient
 from consumers.metrics import Metrics
 from consumers.owner import PartitionOwner
 from consumers.partition_ports import CommandFeed
@@ -28,7 +29,8 @@ from tests.simulation.group import Coordinator
 from tests.simulation.kafka_ports import FakeGroup, FakePartitionLog
 from tests.simulation.loop import HOME, VirtualLoop
 from tests.simulation.network import Network, Process
-from tests.simulation.redis_ports import FakePartitionStore, Streams
+from tests.simulation.redis_connection import SETTINGS, connected
+from tests.simulation.redis_ports import WatchedStore
 from tests.simulation.redis_server import RedisServer
 from tests.simulation.witness import Witness
 
@@ -51,10 +53,9 @@ class World:
         self.shard = range(self.partitions)
         self.metrics = _METRICS
         self.broker = Broker(loop, self.random, self.partitions, self.counts)
-        self.redis = RedisServer(loop, self.counts)
+        self.redis = self.new_redis()
         self.group = Coordinator(loop, self.random, self.partitions, self.counts)
         self.network = Network(loop, self.random, self.counts)
-        self.streams = Streams(self)
         self.witness = Witness(loop)
         self.reply_loss = 0.02
         self.repeats = 0.06
@@ -71,7 +72,12 @@ class World:
         self.dealt: dict[int, dict[object, int]] = {partition: {} for partition in self.shard}
         """Offset behind the last command that each reader of a partition dealt with: an owner that was fenced begins again."""
         self._processes: list[Process] = []
+        self._clients: dict[str, RedisClient] = {}
         self._names = 0
+
+    def new_redis(self) -> RedisServer:
+        """Return another Redis, empty."""
+        return RedisServer(self.loop, self.counts, loses_reply=lambda: self.random.random() < self.reply_loss)
 
     def partition_of(self, tenant: str, resource_id: str) -> int:
         """Return the partition of a resource."""
@@ -84,9 +90,16 @@ class World:
     def process(self, kind: str, skew_s: float = 0.0) -> Process:
         """Return a new process with a name that none had before."""
         self._names += 1
-        process = Process(f"{kind}-{self._names}", self.loop, skew_s)
+        process = Process(f"{kind}-{self._names}", self.loop, skew_s, redis=self.redis)
         self._processes.append(process)
         return process
+
+    def client(self, process: Process) -> RedisClient:
+        """Return the process's connection to Redis."""
+        client = self._clients.get(process.name)
+        if client is None:
+            client = self._clients[process.name] = process.run(RedisClient, SETTINGS)
+        return client
 
     def skew(self) -> float:
         """Return by how much a clock that is looked after may be out, in seconds."""
@@ -107,7 +120,7 @@ class World:
             partition,
             feed,
             FakePartitionLog(self, process, partition),
-            FakePartitionStore(self, process, partition),
+            WatchedStore(self, process, partition),
             metrics=self.metrics,
             issuer=ISSUER,
             slots=slots,
@@ -143,7 +156,7 @@ class World:
     def flush(self) -> None:
         """Empty Redis as an operator can, its boot unchanged: a fence that is missing is lost (R2)."""
         self.counts["redis flushed"] += 1
-        self.redis.script(self.redis.clear)
+        self.redis.flush()
 
     def repeat(self, partition: int, key: str, value: bytes, appended: Callable[[], None]) -> None:
         """Append a command again, now and then: at once or while it may still be in somebody's budget."""
@@ -213,6 +226,7 @@ class Patched:
         self._patches: list[Any] = [
             patch.object(failpoints, "os", Suicide(self._world)),
             patch.object(batches, "decide", self._poisoned),
+            *connected(self._world.network),
         ]
         for one in self._patches:
             one.start()
