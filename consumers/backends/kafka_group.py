@@ -18,6 +18,7 @@ from consumers.backends.kafka_client import (
     client_arguments,
     connecting,
     consuming,
+    hang_up,
     stopped,
     translating,
 )
@@ -88,10 +89,15 @@ class KafkaCommandGroup:
         if self._questions is None:
             raise LogUnavailable("the worker is no member of its group now; it joins again by itself")
         place = TopicPartition(self._topics.commands, partition)
+        questions = self._questions
         with translating(self._kafka, f"look at the ends of {self._topics.commands}"):
-            async with asyncio.timeout(QUESTION_LIMIT_S):
-                start = (await self._questions.beginning_offsets([place]))[place]
-                end = (await self._questions.end_offsets([place]))[place]
+            try:
+                async with asyncio.timeout(QUESTION_LIMIT_S):
+                    start = (await questions.beginning_offsets([place]))[place]
+                    end = (await questions.end_offsets([place]))[place]
+            except TimeoutError:
+                hang_up(questions)
+                raise
         return start, end
 
     def seek(self, partition: int, offset: int) -> None:

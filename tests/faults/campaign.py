@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from bisect import bisect_left
-from collections.abc import Awaitable, Callable, Sequence
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +16,8 @@ from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
+from schemas.partitions import partition_of
+from tests.distributed import PARTITIONS
 from tests.faults.caller import Caller
 from tests.faults.checker import check
 from tests.faults.collect import final_state
@@ -90,6 +93,8 @@ class Strike:
     at: int
     over: int
     what: str = ""
+    back: int | None = None
+    """When what was taken away was there again; None where nothing was."""
 
 
 @dataclass(slots=True)
@@ -128,26 +133,44 @@ class Result:
 
     def longest_gap(self) -> float:
         """The longest time in seconds in which no write was acknowledged."""
-        times = self._acknowledgements()
-        return max((b - a for a, b in pairwise(times)), default=0) / SECOND
+        return _longest(self._acknowledgements())
+
+    def longest_partition_gap(self) -> float:
+        """The longest time in seconds in which no write to one and the same partition was acknowledged."""
+        times: dict[int, list[int]] = defaultdict(list)
+        for o in self.history:
+            if o.is_write and o.succeeded and o.resource:
+                times[partition_of(o.tenant, o.resource, shards=1, partitions=PARTITIONS)].append(o.returned_at)
+        return max((_longest(sorted(found)) for found in times.values()), default=0)
 
     def time_to_normal(self) -> float:
         """The longest time in seconds from a strike until half a second with 80 % of the usual acknowledged writes."""
+        return max((normal - strike.at for strike, normal in self._normal()), default=0) / SECOND
+
+    def time_to_normal_after_return(self) -> float | None:
+        """The same from when what a strike had taken away was there again; None where none took anything away."""
+        found = [max(0, normal - strike.back) for strike, normal in self._normal() if strike.back is not None]
+        return max(found) / SECOND if found else None
+
+    def _normal(self) -> Iterator[tuple[Strike, int]]:
+        """Yield each strike with the moment from which on all was as usual."""
         times = self._acknowledgements()
         window = SECOND // 2
         calm = [_count(times, s.at - window, s.at) for s in self.strikes]
         usual = median(calm) if calm else 0
-        longest = 0
         for strike, before in zip(self.strikes, calm, strict=True):
             end = strike.at + window
             # Whatever else the machine does makes the rate drift: what was usual just before counts, too.
             while _count(times, end - window, end) < 0.8 * min(usual, before) and end < times[-1]:
                 end += window // 10
-            longest = max(longest, end - window - strike.at)
-        return longest / SECOND
+            yield strike, end - window
 
     def _acknowledgements(self) -> list[int]:
         return sorted(o.returned_at for o in self.history if o.is_write and o.succeeded)
+
+
+def _longest(times: list[int]) -> float:
+    return max((b - a for a, b in pairwise(times)), default=0) / SECOND
 
 
 def _count(times: list[int], since: int, until: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -18,39 +19,37 @@ from tests.services.processes import server_port
 
 Pair = Literal["gateway-kafka", "gateway-redis", "worker-kafka", "worker-redis", "client-gateway"]
 LISTENERS: Final = {"gateway-kafka": "GATEWAYS", "worker-kafka": "WORKERS"}
-READY_LIMIT_S: Final = 10.0
 
 
 class Links:
     """The proxy's process, and the ports that it listens on."""
 
     def __init__(self) -> None:
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._turn = asyncio.Lock()
         self._told: dict[str, dict[str, int]] = {}
 
-    async def start(self) -> None:
+    def start(self) -> None:
         """Start the process; it ends with the one that started it, whose end of its input is then closed."""
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "tests.faults.proxy",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.faults.proxy"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
 
     async def order(self, *orders: Order) -> None:
         """Have orders carried out. Raises RuntimeError when the proxy has ended."""
-        assert self._process is not None
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
         async with self._turn:
-            self._process.stdin.write(msgspec.json.encode(orders) + b"\n")
-            async with asyncio.timeout(READY_LIMIT_S):
-                line = await self._process.stdout.readline()
+            line = await asyncio.to_thread(self._asked, msgspec.json.encode(orders) + b"\n")
         if not line:
             raise RuntimeError("the proxy has ended")
         self._told = msgspec.json.decode(line)
+
+    def _asked(self, line: bytes) -> bytes:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(line)
+        self._process.stdin.flush()
+        return self._process.stdout.readline()
 
     async def seen(self, ports: Sequence[int]) -> Counter[str]:
         """Return what was done to the connections of these ports since the start."""
@@ -62,8 +61,9 @@ class Links:
 
     def close(self) -> None:
         """End the process."""
-        if self._process is not None and self._process.returncode is None:
+        if self._process is not None:
             self._process.kill()
+            self._process.communicate()
 
 
 class LinkedBroker(Broker):
@@ -138,7 +138,7 @@ class LinkedCluster(Cluster):
 
     async def start(self) -> None:
         """See ``Cluster.start``."""
-        await self.links.start()
+        self.links.start()
         brokers = [
             Order(port=port, target=f"127.0.0.1:{self.broker.ports[pair]}")
             for pair, port in self.broker.advertised.items()

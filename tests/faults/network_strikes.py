@@ -49,7 +49,7 @@ def disturbed(pair: Pair) -> Callable[[LinkedCluster, Recorder, Random], Awaitab
             # What stood between them has forgotten its connections.
             await cluster.cut(pair)
         await cluster.fault(pair, "none")
-        found = await recovered(cluster, recorder, at, kind)
+        found = await recovered(cluster, recorder, at, kind, back=time.monotonic_ns())
         cluster.noted += (await cluster.links.seen(cluster.ports(pair))) - before
         return found
 

@@ -34,7 +34,7 @@ async def redis_tail_cut(cluster: Cluster, recorder: Recorder, random: Random) -
     await asyncio.to_thread(cluster.redis.kill)
     cluster.noted["bytes cut"] += _cut(cluster.redis.directory, random)
     await asyncio.to_thread(cluster.redis.start)
-    return await recovered(cluster, recorder, at)
+    return await recovered(cluster, recorder, at, back=time.monotonic_ns())
 
 
 def _cut(directory: Path, random: Random) -> int:
@@ -53,7 +53,7 @@ async def redis_empty(cluster: Cluster, recorder: Recorder, random: Random) -> l
     await asyncio.to_thread(cluster.redis.kill)
     shutil.rmtree(cluster.redis.directory / "appendonlydir")
     await asyncio.to_thread(cluster.redis.start)
-    return await recovered(cluster, recorder, at)
+    return await recovered(cluster, recorder, at, back=time.monotonic_ns())
 
 
 async def redis_out_of_memory(cluster: Cluster, recorder: Recorder, random: Random) -> list[Strike]:
@@ -68,7 +68,7 @@ async def redis_out_of_memory(cluster: Cluster, recorder: Recorder, random: Rand
         await asyncio.sleep(random.uniform(1, 5))
         client.config_set("maxmemory", 0)
         cluster.noted["refused by Redis"] += _refusals(client) - before
-    return await recovered(cluster, recorder, at)
+    return await recovered(cluster, recorder, at, back=time.monotonic_ns())
 
 
 def _info(client: Any, section: str) -> dict[str, Any]:
@@ -135,7 +135,7 @@ async def redis_promotion(cluster: PromotingCluster, recorder: Recorder, random:
         moved[name] = time.monotonic_ns()
         await asyncio.sleep(random.choice([0.0, random.uniform(*SPLIT_S)]))
     cluster.redis, cluster.other = new, old
-    found = await recovered(cluster, recorder, at)
+    found = await recovered(cluster, recorder, at, back=max(moved.values()))
     _hold_against(cluster, recorder, moved)
     await cluster.follow()
     return found

@@ -38,6 +38,8 @@ class Row:
     """What must have been seen, as often for each strike (0: once in the run): names of ``cluster.COUNTERS``."""
     times: Mapping[str, int] = field(default_factory=dict)
     """Size → how many strikes, where the row wants others."""
+    target_s: float | None = None
+    """Within what all should be normal again, after what was taken away is back."""
 
 
 READERS: Final = 2
@@ -54,26 +56,32 @@ ROWS: Final = {
         seen={"take-overs": 0, "replayed": 0},
         times=_POINT_TIMES,
     ),
-    "worker-kill": Row(strikes.worker_kill, "kill -9 of a worker, restart", seen={"take-overs": 1}),
-    "gateway-kill": Row(strikes.gateway_kill, "kill -9 of a gateway, restart"),
+    "worker-kill": Row(strikes.worker_kill, "kill -9 of a worker, restart", seen={"take-overs": 1}, target_s=8),
+    "gateway-kill": Row(strikes.gateway_kill, "kill -9 of a gateway, restart", target_s=8),
     "both-kill": Row(
-        process_strikes.both_kill, "kill -9 of a worker and a gateway at once, restart", seen={"take-overs": 1}
+        process_strikes.both_kill,
+        "kill -9 of a worker and a gateway at once, restart",
+        seen={"take-overs": 1},
+        target_s=8,
     ),
     "worker-pause": Row(strikes.worker_pause, "SIGSTOP of a worker beyond its session, SIGCONT", seen={"lost": 0}),
     "redis-kill": Row(
         strikes.redis_kill,
         "kill -9 of Redis, restart from its append-only file",
         seen={"take-overs": 1, "lost": 0, "reads refused": 0},
+        target_s=3,
     ),
     "redis-tail-cut": Row(
         redis_strikes.redis_tail_cut,
         "Redis killed, the end of its append-only file cut off",
         seen={"take-overs": 1, "replayed": 1, "bytes cut": 1},
+        target_s=3,
     ),
     "redis-empty": Row(
         redis_strikes.redis_empty,
         "Redis killed, started again with an empty directory",
         seen={"take-overs": 1, "replayed": 1, "reads refused": 0},
+        target_s=3,
     ),
     "redis-promotion": Row(
         redis_strikes.redis_promotion,
@@ -95,6 +103,7 @@ ROWS: Final = {
         broker_strikes.leader_kill,
         "kill -9 of the leader of three brokers, restart",
         cluster=ReplicatedCluster,
+        target_s=8,
     ),
     "tail-loss": Row(
         broker_strikes.tail_loss,

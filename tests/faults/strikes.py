@@ -100,7 +100,7 @@ async def redis_kill(cluster: Cluster, recorder: Recorder, random: Random) -> li
     await asyncio.to_thread(cluster.redis.kill)
     await asyncio.sleep(random.uniform(0, 2))
     await asyncio.to_thread(cluster.redis.start)
-    return await recovered(cluster, recorder, at)
+    return await recovered(cluster, recorder, at, back=time.monotonic_ns())
 
 
 async def redis_flush(cluster: Cluster, recorder: Recorder, random: Random) -> list[Strike]:
@@ -119,7 +119,7 @@ async def redis_pause(cluster: Cluster, recorder: Recorder, random: Random) -> l
     await asyncio.to_thread(cluster.redis.pause)
     await asyncio.sleep(random.uniform(1, 8))
     cluster.redis.resume()
-    return await recovered(cluster, recorder, at)
+    return await recovered(cluster, recorder, at, back=time.monotonic_ns())
 
 
 async def broker_restart(cluster: Cluster, recorder: Recorder, random: Random) -> list[Strike]:
@@ -129,7 +129,7 @@ async def broker_restart(cluster: Cluster, recorder: Recorder, random: Random) -
     await asyncio.to_thread(cluster.broker.kill)
     await asyncio.sleep(random.uniform(0, 2))
     await asyncio.to_thread(cluster.broker.start)
-    return await recovered(cluster, recorder, at)
+    return await recovered(cluster, recorder, at, back=time.monotonic_ns())
 
 
 async def broker_pause(cluster: Cluster, recorder: Recorder, random: Random) -> list[Strike]:
@@ -139,14 +139,16 @@ async def broker_pause(cluster: Cluster, recorder: Recorder, random: Random) -> 
     await asyncio.to_thread(cluster.broker.pause)
     await asyncio.sleep(random.uniform(1, 8))
     cluster.broker.resume()
-    return await recovered(cluster, recorder, at)
+    return await recovered(cluster, recorder, at, back=time.monotonic_ns())
 
 
-async def recovered(cluster: Cluster, recorder: Recorder, at: int, what: str = "") -> list[Strike]:
-    """Wait until all processes are ready and writes are acknowledged."""
+async def recovered(
+    cluster: Cluster, recorder: Recorder, at: int, what: str = "", *, back: int | None = None
+) -> list[Strike]:
+    """Wait until all processes are ready and writes are acknowledged; ``back``: see ``Strike``."""
     await working(recorder)
     await cluster.whole()
-    return [Strike(at, time.monotonic_ns(), what)]
+    return [Strike(at, time.monotonic_ns(), what, back)]
 
 
 async def rebalance(cluster: Cluster, recorder: Recorder, random: Random) -> list[Strike]:
