@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
+from schemas.dialects.oracle_cpq_fields import FLAT, HOMES, REQUEST
 from tests.dialects.contracts import document, example, maia_schemas
 
 ROOT: Final = Path(__file__).parent.parent.parent
@@ -53,11 +55,35 @@ def properties(name: str) -> Iterator[str]:
         yield from (f"{field}{joint}{inner}" for inner in properties(below)) if below else (field,)
 
 
-FIELDS: Final[dict[str, Callable[[], set[str]]]] = {"workspace_one": workspace_one, "matillion": matillion}
+def oracle_cpq() -> set[str]:
+    """Return the schemas of both halves of the document and the titled members it shows of them, the repeated numbered."""
+    request, _, response = document("oracle-cpq-put-user").partition("\nResponse\n")
+    fields: list[str] = []
+    for half, text in (("request", request), ("response", response)):
+        titles = re.findall(r"^(?:Root Schema : |Nested Schema : |  (•) )(?:Title: )?(.+)$", text, re.MULTILINE)
+        seen: Counter[str] = Counter()
+        schema = ""
+        for bullet, title in titles:
+            if bullet:
+                fields.append(f"{half}: {schema} / {title}")
+                continue
+            seen[title] += 1
+            schema = title if seen[title] == 1 else f"{title} {seen[title]}"
+            fields.append(f"{half}: {schema}")
+    assert len(fields) == len(set(fields)) > 50
+    return set(fields)
+
+
+FIELDS: Final[dict[str, Callable[[], set[str]]]] = {
+    "workspace_one": workspace_one,
+    "matillion": matillion,
+    "oracle_cpq": oracle_cpq,
+}
 """Service → the fields of its documents."""
-DOCUMENTED: Final = {
+DOCUMENTED: Final[dict[str, set[str]]] = {
     "workspace_one": {"400", "403", "404", "500"},
     "matillion": {"200", "400", "403", "404", "500"},
+    "oracle_cpq": set(),
 }
 """Service → the statuses of its documents."""
 
@@ -116,3 +142,10 @@ def test_what_was_assumed_is_a_line_each(service: str) -> None:
     lines = [line for line in rest.partition("\n## ")[0].splitlines() if line]
     assert lines
     assert all(line.startswith("- ") for line in lines)
+
+
+def test_every_native_field_that_CPQs_other_page_shows_has_a_row() -> None:
+    rows = table("oracle_cpq", "Fields of the sibling page")
+    assert all(len(row) == 4 and all(row) for row in rows)
+    named = {name for row in rows for name in re.findall(r"`([^`]+)`", row[0])}
+    assert named == {*FLAT, *(set(HOMES) - set(REQUEST)), "password"}
