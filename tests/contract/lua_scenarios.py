@@ -80,6 +80,13 @@ async def another_history_ends_what_owners_do(shard: Shard) -> None:
         await shard.stores[0].commit(batch)
 
 
+async def another_history_ends_what_owners_see(shard: Shard) -> None:
+    """What was viewed goes into the log without another look at Redis where no name is asked for."""
+    shard.another_history()
+    with pytest.raises(OwnershipLost):
+        await shard.stores[0].view([create_in(0)])
+
+
 async def another_history_ends_a_take_over_that_begins(shard: Shard) -> None:
     client = Late(shard.url)
     try:

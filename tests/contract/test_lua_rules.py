@@ -74,6 +74,13 @@ LINES: Final = (
     ),
     Line(
         "CP4",
+        "view",
+        "refused(ARGV[1], fields, true)",
+        "refused(ARGV[1], fields, #releases > 0)",
+        scenarios.another_history_ends_what_owners_see,
+    ),
+    Line(
+        "CP4",
         "owner",
         "  if rebooted() then return {'boot'} end\n",
         "",
