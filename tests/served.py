@@ -45,7 +45,6 @@ TENANTS: Final[dict[str, str]] = {
     "ifmatch": "rules = { require_if_match = true }",
     "preserving": f'rules = {{ put_preserves = ["nickName", "name.middleName", "{urns.ENTERPRISE_USER}:department"] }}',
     "oracle": 'dialects = ["oracle_cpq"]',
-    "plain": 'dialects = ["scim2"]',
     "scim2": 'dialects = ["scim2"]',
     "lists": "",
     "empty": "",

@@ -14,6 +14,7 @@ import msgspec
 
 from schemas.dialects.dialect import Violations
 from schemas.json_values import shown
+from schemas.resources import MAX_VALUES
 
 MOST: Final = 20
 """How many violations are told at once; the search ends there."""
@@ -55,7 +56,10 @@ class Either(msgspec.Struct, frozen=True):
 
 
 class Items(msgspec.Struct, frozen=True):
-    """An array of at least ``fewest`` values of the shape; of no two equal strings where it is ``unique``."""
+    """An array of at least ``fewest`` values of the shape; of no two equal strings where it is ``unique``.
+
+    Never of more than MAX_VALUES: no resource has more, and what is looked at one by one is not to cost seconds.
+    """
 
     shape: Shape
     fewest: int = 0
@@ -140,6 +144,9 @@ def _wrong_text(value: object, text: Text, path: str) -> Iterator[str]:
 def _wrong_items(value: object, items: Items, path: str) -> Iterator[str]:
     if not isinstance(value, list):
         yield f"{_at(path)} must be an array."
+        return
+    if len(value) > MAX_VALUES:
+        yield f"{_at(path)} must have at most {MAX_VALUES} values."
         return
     if len(value) < items.fewest:
         yield f"{_at(path)} must have at least {_counted(items.fewest, 'value')}."

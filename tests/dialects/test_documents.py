@@ -55,7 +55,7 @@ def names(service: Service) -> list[Any]:
 
 
 def test_the_documents_requests_are_answered_as_the_documents_say(service: Service) -> None:
-    tokens = {"TOKEN": service.tokens["rfc"], "FORBIDDEN_TOKEN": service.tokens["plain"]}
+    tokens = {"TOKEN": service.tokens["rfc"], "FORBIDDEN_TOKEN": service.tokens["scim2"]}
     for url in (service.origin, service.base_url):  # a second time, too
         done = run(BASE_URL=url, **tokens)
         assert done.returncode == 0, done.stdout + done.stderr

@@ -25,6 +25,7 @@ from schemas.dialects.shapes import (
     known,
     violations,
 )
+from schemas.resources import MAX_VALUES
 
 EMAIL = Members({"value": Text(), "type": Text(choices=("work", "home")), "primary": Flag()})
 USER = Members(
@@ -184,6 +185,12 @@ def test_a_violation_names_the_place_and_not_the_value(value: object, expected: 
 def test_no_more_violations_than_the_limit_are_told() -> None:
     value = {"id": "1", "emails": [{"value": 1}] * 1000}
     assert violations(value, USER) == tuple(f"emails[{index}].value must be a string." for index in range(MOST))
+
+
+def test_more_values_than_a_resource_may_have_are_not_looked_at() -> None:
+    check({"id": "1", "emails": [{}] * MAX_VALUES}, USER)
+    value = {"id": "1", "emails": [1] * (MAX_VALUES + 1)}
+    assert violations(value, USER) == (f"emails must have at most {MAX_VALUES} values.",)
 
 
 @pytest.mark.parametrize(
