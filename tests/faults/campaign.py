@@ -28,6 +28,8 @@ from tests.faults.servers import Embedded
 from tests.faults.violations import Violation
 
 SECOND: Final = 10**9
+SWALLOWED: Final = "swallowed"
+"""A file that tells of kept evidence that the network swallowed answers."""
 UNDER_WAY_LIMIT_S: Final = 60.0
 WORKING_LIMIT_S: Final = 90.0
 
@@ -57,6 +59,10 @@ class Site(Protocol):
 
     async def published(self) -> list[dict[str, Any]]:
         """Return all events, as ``scimgw events --meta`` would print them."""
+
+    @property
+    def swallows(self) -> bool:
+        """See ``swallowed`` of ``checker.check``."""
 
     @property
     def broken(self) -> Sequence[Violation]:
@@ -217,7 +223,11 @@ async def run(
     result = Result(history, state, await site.published(), strikes, outcomes)
     keep(site.directory, result)
     result.violations = [*site.broken]
-    result.violations += check(history, state, result.events, polled=site.polled, parked=parked(outcomes))
+    if site.swallows:
+        (site.directory / SWALLOWED).touch()
+    result.violations += check(
+        history, state, result.events, polled=site.polled, parked=parked(outcomes), swallowed=site.swallows
+    )
     result.violations += check_told(history, result.events, outcomes)
     return result
 

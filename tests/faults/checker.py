@@ -31,6 +31,7 @@ def check(
     budget_ns: int = BUDGET_NS,
     polled: bool = False,
     parked: frozenset[str] = frozenset(),
+    swallowed: bool = False,
 ) -> list[Violation]:
     """Return what breaks the promise; an empty list is a clean run.
 
@@ -40,7 +41,8 @@ def check(
     in the order in which a subscriber got them. ``redelivered``: whether a subscriber's record may hold identical
     repeats; the log itself may not. ``polled``: whether replies may get lost on their way to the gateway, which then
     answers with the stored outcome and the resource as it is now. ``parked``: txns of commands that were set aside:
-    their callers get 500, and nothing of them may ever be applied.
+    their callers get 500, and nothing of them may ever be applied. ``swallowed``: whether the network may take an answer
+    and lose it: no gateway can know, so the repeat of such a create without a key may be refused as a duplicate.
     """
     operations = list(history)
     log, violations = decode(events)
@@ -49,7 +51,7 @@ def check(
     for event in log:
         versions[event.resource].setdefault(event.version, event)
     timelines = {resource: Timeline(resource, max(made)) for resource, made in versions.items()}
-    findings = Findings(operations, attribute(operations, log), versions, timelines, polled, parked)
+    findings = Findings(operations, attribute(operations, log), versions, timelines, polled, parked, swallowed)
     findings.violations += [*violations, *disorder, *findings.attribution.violations]
     check_answers(findings)
     check_absences(findings)

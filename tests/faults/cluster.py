@@ -49,6 +49,7 @@ class Cluster:
 
     tenant = "rfc"
     polled = True
+    swallows = False
     settings: Mapping[str, str] = {}
     """Further settings of gateways and workers."""
 

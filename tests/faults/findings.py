@@ -25,6 +25,8 @@ class Findings:
     """Whether an answer may be a stored outcome whose reply was lost: its body is the resource as it is now."""
     parked: frozenset[str] = frozenset()
     """The txns of commands that were set aside."""
+    swallowed: bool = False
+    """Whether the network may have lost an answer that it took."""
     violations: list[Violation] = field(default_factory=list)
 
     def add(self, invariant: str, kind: Kind, text: str, resource: str | None, *operations: Operation) -> None:

@@ -127,7 +127,7 @@ def _check_conflict(
         if holding.resource == request.first.resource:
             continue
         creator = creators.get(holding.resource)
-        if creator is not None and _is_unseen_first(creator, request):
+        if creator is not None and not findings.swallowed and _is_unseen_first(creator, request):
             # Its own first attempt, whose answer never came: the repeat is due that answer (G2).
             continue
         if holding.can_begin <= returned_at and holding.must_end >= invoked_at:

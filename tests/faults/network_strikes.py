@@ -38,6 +38,7 @@ def disturbed(pair: Pair) -> Callable[[LinkedCluster, Recorder, Random], Awaitab
     """Return the strike that disturbs the connections of a pair, by each kind of fault in turn."""
 
     async def strike(cluster: LinkedCluster, recorder: Recorder, random: Random) -> list[Strike]:
+        cluster.swallows |= pair == "client-gateway"
         kind = KINDS[cluster.round % len(KINDS)]
         cluster.round += 1
         before = await cluster.links.seen(cluster.ports(pair))

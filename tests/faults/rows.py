@@ -109,6 +109,7 @@ ROWS: Final = {
         broker_strikes.tail_loss,
         "the only broker loses acknowledged state: halted with an alarm until it is back",
         seen={"bytes lost": 1, "halted": 1, "acknowledged elsewhere meanwhile": 1},
+        times={"ci": 1, "faults": 4, "release": 20},
     ),
     "rebalance-storm": Row(
         process_strikes.rebalance_storm,
@@ -148,6 +149,27 @@ ROWS: Final = {
         for pair in get_args(Pair)
     },
 }
+RELEASE_TIMES: Final = {
+    "worker-pause": 200,
+    "redis-kill": 100,
+    "redis-tail-cut": 100,
+    "redis-empty": 50,
+    "redis-flush": 50,
+    "redis-promotion": 30,
+    "redis-out-of-memory": 30,
+    "redis-pause": 50,
+    "broker-restart": 50,
+    "broker-pause": 50,
+    "leader-kill": 50,
+    "rebalance": 100,
+    "redelivery": 50,
+    "poison": 50,
+    "starvation": 50,
+    "hang-ups": 50,
+}
+"""Of ``faults.md``, where it is not the kills' number."""
+A_ROUND: Final = Size(strikes=5, acknowledged=3_000, limit_s=900)
+"""A piece of a release run: it ends soon enough to lose little when it is stopped."""
 SIZES: Final = {
     "ci": Size(strikes=3, acknowledged=1_000, limit_s=300),
     "faults": Size(strikes=20, acknowledged=20_000),

@@ -48,6 +48,7 @@ class Embedded:
 
     tenant = "default"
     polled = False
+    swallows = False
     broken: Sequence[Violation] = ()
 
     def __init__(self, data: Path, *, prefix: Sequence[str] = ()) -> None:

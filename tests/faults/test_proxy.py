@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -30,15 +31,23 @@ async def links() -> AsyncIterator[Links]:
 
 @pytest.fixture
 async def port(links: Links) -> AsyncIterator[int]:
+    writers: list[asyncio.StreamWriter] = []
+
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while chunk := await reader.read(1024):
-            writer.write(chunk * 1000)
+        writers.append(writer)
+        with contextlib.suppress(ConnectionError):
+            while chunk := await reader.read(1024):
+                writer.write(chunk * 1000)
         writer.close()
 
     async with await asyncio.start_server(echo, "127.0.0.1", 0) as server:
         port = server_port()
         await links.order(Order(port=port, target=f"127.0.0.1:{server.sockets[0].getsockname()[1]}"))
         yield port
+        links.close()
+        for writer in writers:
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
 
 
 Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
