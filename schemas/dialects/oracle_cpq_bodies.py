@@ -54,18 +54,21 @@ def read(body: bytes) -> Expressed:
     attributes: dict[str, Any] = {}
     extensions: dict[str, dict[str, Any]] = {}
     native: dict[str, Any] = {}
+    inside: list[dict[str, Any]] = []
     for name, value in members.items():
         folded = name.lower()
         if folded in _EXTENSION_USER:
-            _add_fields(native, _object(name, value))
+            inside.append(_object(name, value))
         elif folded in _ENTERPRISE_USER:
             _add_extension(extensions, urns.ENTERPRISE_USER, value)
         elif is_extension_name(name, USER):
             _add_extension(extensions, name, value)
         elif _is_native(folded, value):
-            _add_fields(native, {name: value})
+            native[name] = value
         else:
             _add_attribute(attributes, folded, value)
+    for fields in inside:
+        _add_fields(native, fields)
     return _expressed(attributes, extensions, native, is_native=False)
 
 

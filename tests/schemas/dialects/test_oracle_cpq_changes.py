@@ -221,13 +221,24 @@ def test_in_an_answers_shape_another_extension_is_set_as_a_whole() -> None:
     ("types", "violation"),
     [
         (["x" * 501], "emails has a type of more than 500 characters."),
-        ([f"t{number}" for number in range(100)], "emails has values of more than 100 types."),
+        ([f"t{number}" for number in range(101)], "emails has values of more than 100 types."),
     ],
 )
 def test_types_that_paths_would_be_too_dear_for_are_refused(types: list[str], violation: str) -> None:
     with pytest.raises(Violations) as raised:
         put(bare(), {"userName": "ann", "emails": [{"value": "v", "type": each} for each in types]})
     assert raised.value.violations == (violation,)
+
+
+def test_as_many_types_as_are_allowed_can_be_put_back() -> None:
+    many = bare(active=True, emails=[{"value": str(number), "type": f"t{number % 100}"} for number in range(300)])
+    assert put(many, get(many)) == many
+
+
+def test_thousands_of_native_fields_are_kept_wherever_they_stand() -> None:
+    many: dict[str, Any] = {f"field{number}": number for number in range(9_000)}
+    for body in ({"userName": "ann", **many}, {"userName": "ann", "extensionUser": many}, many):
+        assert put(bare(), body)[URN] == many
 
 
 @pytest.mark.parametrize("odd", ['a"]b', "a\\b", "ß", " ", "x" * 500, "\u00e9\t", "\U0001f600"])
