@@ -130,8 +130,9 @@ class Cluster:
             raise RuntimeError(str(error)[-4000:]) from None
 
     async def published(self) -> list[dict[str, Any]]:
-        """Return the events topic as a plain client reads it that wants what is committed."""
-        return [_plain(record) for record in await committed(self.broker.bootstrap, self.topic("events.v1"))]
+        """Return the tenant's events as a plain client reads them that wants what is committed."""
+        records = await committed(self.broker.bootstrap, self.topic("events.v1"))
+        return [_plain(record) for record in records if record.key.startswith(f"{self.tenant}/".encode())]
 
     async def quiet(self, caller: Caller, random: Random) -> None:
         """Write through each gateway until each partition has answered: what stood before it has been decided.
