@@ -58,7 +58,7 @@ try() { # try EXPECTED TITLE AUTHORIZATION METHOD PATH [CURL'S ARGUMENTS]: one n
     shift 2
     sent=$((sent + 1))
     printf '\n--- %s. %s\n> %s %s\n' "$sent" "$title" "$2" "$BASE_URL$3"
-    printf '> Authorization: %s\n' "${1%% *}${1:+ ...}"
+    [ -z "$1" ] || printf '> Authorization: %s ...\n' "${1%% *}"
     printed "$@"
     call "$@"
     if [ "$status" = "$expected" ]; then
