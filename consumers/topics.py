@@ -11,6 +11,8 @@ HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
 MOST_BATCH_BYTES: Final = 4 * 1024 * 1024
 """``max.message.bytes`` of every topic: what one batch of records may come to."""
+SAFE_COPIES: Final = 3
+"""With so many of each record, two of which make an acknowledgement, any broker may be lost and nothing with it."""
 MOST_RECORD_BYTES: Final = MOST_BATCH_BYTES - 1024
 """What key, value and headers of one record may come to: a batch of it alone, with its framing, still fits (CP-10)."""
 
@@ -106,7 +108,9 @@ def wanted(topics: Topics, *, partitions: int, replication: int, retention_days:
     common = {
         PARTITIONS: Wanted(str(partitions)),
         REPLICATION: Wanted(str(replication), least=replication),
-        "min.insync.replicas": Wanted("2", least=2, most=replication - 1) if replication >= 3 else Wanted("1"),
+        "min.insync.replicas": Wanted("2", least=2, most=replication - 1)
+        if replication >= SAFE_COPIES
+        else Wanted("1"),
         "max.message.bytes": Wanted(str(MOST_BATCH_BYTES)),
         # The owner compares its clock with that of its own records, and events are looked up by time (CP-18).
         "message.timestamp.type": Wanted("LogAppendTime"),

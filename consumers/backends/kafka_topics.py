@@ -14,11 +14,12 @@ from aiokafka.errors import NoError, TopicAlreadyExistsError, for_code
 from consumers.backends.kafka_client import START_LIMIT_S, client_arguments, connecting, translating
 from consumers.errors import LogUnavailable, WrongSettings
 from consumers.settings import KafkaSettings, Settings
-from consumers.topics import PARTITIONS, REPLICATION, Row, Topics, Wanted, compared, wanted
+from consumers.topics import PARTITIONS, REPLICATION, SAFE_COPIES, Row, Topics, Wanted, compared, wanted
 
 _BROKER: Final = "broker"
 _TRANSACTION_LOG: Final = ("transaction.state.log.replication.factor", "transaction.state.log.min.isr")
 """With more than there are brokers, no transaction ever begins: the producers' start hangs."""
+_TRANSACTIONS: Final = "__transaction_state"
 
 
 async def create_topics(settings: Settings) -> list[Row]:
@@ -153,21 +154,36 @@ async def _configurations(
 
 
 async def _broker_rows(kafka: KafkaSettings, admin: AIOKafkaAdminClient) -> list[Row]:
-    """Return how the brokers' transaction log goes with their number; no rows where the user may not ask."""
+    """Return how the brokers' transaction log goes with their number and with ours; no rows where the user may not ask.
+
+    What it has on one broker alone goes with that broker: then an acknowledged transaction lacks its end for ever.
+    """
     with translating(kafka, "look at the brokers"):
         async with asyncio.timeout(START_LIMIT_S):
             brokers = [broker["node_id"] for broker in (await admin.describe_cluster())["brokers"]]
             # The topic, once it is there, counts; before, what the first transaction would make it with.
-            made = await _shapes(admin, ["__transaction_state"])
+            made = (await _shapes(admin, [_TRANSACTIONS])).get(_TRANSACTIONS)
             configured = await _configurations(admin, ConfigResourceType.BROKER, [str(brokers[0])])
+            of_topic = await _configurations(admin, ConfigResourceType.TOPIC, [_TRANSACTIONS] if made else [])
     settings = configured.get(str(brokers[0]), {})
-    copies = int(made["__transaction_state"][REPLICATION]) if made else len(brokers)
+    copies, in_sync = (settings.get(name) for name in _TRANSACTION_LOG)
+    if made:
+        copies = made[REPLICATION]
+        in_sync = of_topic.get(_TRANSACTIONS, {}).get("min.insync.replicas", in_sync)
+    most = int(made[REPLICATION]) if made else len(brokers)
     rows = []
-    for name in _TRANSACTION_LOG:
-        value = settings.get(name)
-        if value is None or (made and name.endswith("replication.factor")):
+    for name, value, least in zip(_TRANSACTION_LOG, (copies, in_sync), (SAFE_COPIES, 2), strict=True):
+        if value is None:
             continue
-        ok = int(value) <= copies
-        remedy = f"set {name} in the brokers' server.properties to what {len(brokers)} broker(s) can serve"
-        rows.append(Row(_BROKER, name, value, f"at most {copies}", ok, "" if ok else remedy))
+        if kafka.replication >= SAFE_COPIES:
+            want = Wanted("", least=least, most=most if least <= most else None)
+        else:
+            want = Wanted("", most=most)
+        ok = want.accepts(value)
+        remedy = (
+            f"give {_TRANSACTIONS} that many with kafka-reassign-partitions.sh and kafka-configs.sh"
+            if made
+            else f"set {name} in the brokers' server.properties to what {len(brokers)} broker(s) can serve"
+        )
+        rows.append(Row(_BROKER, name, value, want.should_be, ok, "" if ok else remedy))
     return rows

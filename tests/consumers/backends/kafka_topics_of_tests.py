@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 
 from consumers.backends.kafka_topics import create_topics
 from consumers.settings import KafkaSettings, Settings
@@ -24,6 +25,17 @@ async def created(bootstrap: str, prefix: str, **more: object) -> KafkaSettings:
     rows = await create_topics(Settings(kafka=kafka))
     assert all(row.ok for row in rows), rows
     return kafka
+
+
+@asynccontextmanager
+async def administering(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    """Give a client that may look at topics and change them."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        yield admin
+    finally:
+        await admin.close()
 
 
 def transaction(*names: str, events: bool = True, dead: tuple[tuple[str, bytes], ...] = ()) -> Transaction:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from consumers.backends.kafka_topics import check_topics, create_topics, require_topics
 from consumers.errors import LogUnavailable, WrongSettings
 from consumers.settings import EventSettings, KafkaSettings, Settings
 from consumers.topics import ABSENT, Topics
+from tests.consumers.backends.kafka_topics_of_tests import administering, plain_producer
 from tests.services.kafka import Broker
 from tests.services.processes import KafkaServer
 
@@ -33,16 +33,6 @@ def settings(kafka_bootstrap: str, topic_prefix: str) -> Settings:
 @pytest.fixture
 def topics(topic_prefix: str) -> Topics:
     return Topics(topic_prefix)
-
-
-@asynccontextmanager
-async def administering(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    await admin.start()
-    try:
-        yield admin
-    finally:
-        await admin.close()
 
 
 async def altered(settings: Settings, topic: str, values: Mapping[str, str]) -> None:
@@ -169,6 +159,23 @@ async def test_a_transaction_log_that_the_broker_cannot_serve_is_refused(tmp_pat
             await require_topics(settings)
     finally:
         broker.stop()
+
+
+async def test_CP9_a_transaction_log_with_fewer_copies_than_the_topics_is_refused(
+    settings: Settings, topic_prefix: str
+) -> None:
+    """It would go with its broker, and leave acknowledged transactions without an end: they would have to be aborted."""
+    await create_topics(settings)
+    async with plain_producer(settings.kafka, f"{topic_prefix}-any"):
+        pass  # now the topic of the transaction log is there
+    other = msgspec.structs.replace(settings, kafka=msgspec.structs.replace(settings.kafka, replication=3))
+    rows = {row.setting: row for row in await check_topics(other) if row.topic == "broker"}
+    assert [(row.actual, row.wanted, row.ok) for row in rows.values()] == [
+        ("1", "at least 3", False),
+        ("1", "at least 2", False),
+    ]
+    assert all("__transaction_state" in row.remedy for row in rows.values())
+    assert all(row.ok for row in await check_topics(settings))
 
 
 async def test_a_broker_that_is_away_or_frozen_is_unavailable_rather_than_wrong(
