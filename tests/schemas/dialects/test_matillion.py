@@ -364,7 +364,7 @@ def expected_to_pass(body: Any) -> bool:
     return validator("ScimUser").is_valid(body) and bool(body.get("userName", "").strip())
 
 
-@settings(max_examples=1000)
+@settings(max_examples=500)
 @given(st.booleans().flatmap(lambda wrong: bodies("ScimUser", maia_schemas(), wrong=wrong)), st.none() | TEXTS)
 def test_bodies_are_taken_exactly_where_the_schema_says_so(body: Any, name: str | None) -> None:
     if isinstance(body, dict) and name is not None:
@@ -382,7 +382,7 @@ def test_bodies_are_taken_exactly_where_the_schema_says_so(body: Any, name: str 
     assert isinstance(decide(command(again), view(doc)), NoChange)
 
 
-@settings(max_examples=200)
+@settings(max_examples=150)
 @given(bodies("ScimUser", maia_schemas(), wrong=False))
 def test_what_is_stored_is_what_was_sent(body: dict[str, Any]) -> None:
     body["userName"] = "ann"
