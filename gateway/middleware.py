@@ -44,6 +44,8 @@ async def front_door(request: web.Request, handler: Handler) -> web.StreamRespon
     headers["Server"] = "scimgw"  # aiohttp would tell its version and Python's
     if writes and "Scim-Txn" not in headers:
         headers["Scim-Txn"] = request[TXN]
+    if front.readiness.draining:
+        response.force_close()  # and says so: the caller's next request goes elsewhere
     seconds = time.perf_counter() - started
     front.metrics.request(route, method, response.status, seconds)
     front.answered += 1

@@ -26,6 +26,10 @@ logger = logging.getLogger("scimgw")
 
 DRAIN_S: Final = 10.0
 """How long requests in flight have after SIGTERM; what is left then is answered 503 with its txn."""
+LINGER_S: Final = 2.0
+"""How long callers with a kept connection have to be told, by an answer, that it ends. A connection that is closed
+without a word may have a request on its way, and who sent that does not know what became of it."""
+LINGER_LOOK_S: Final = 0.02
 SWITCH_S: Final = 0.0005
 """How long the interpreter lets one thread run before another gets its turn: a writer thread waits that long at most."""
 
@@ -98,6 +102,9 @@ async def drain(front: Front, in_flight: InFlight, serving: web.AppRunner, serve
     loop = asyncio.get_running_loop()
     abandoning = loop.call_later(DRAIN_S, in_flight.abandon)
     cutting = loop.call_later(DRAIN_S + 1, cut, serving)  # aiohttp would wait for who does not read its answer
+    until = loop.time() + LINGER_S
+    while serving.server is not None and serving.server.connections and loop.time() < until:  # noqa: ASYNC110 - no event
+        await asyncio.sleep(LINGER_LOOK_S)
     await serving.cleanup()
     abandoning.cancel()
     cutting.cancel()

@@ -369,3 +369,38 @@ def test_SIGTERM_lets_requests_in_flight_finish(
         assert stopped.result(15) == 0
         service.start()
         assert service.caller().find(f'userName eq "{body["userName"]}"')["totalResults"] == 1
+
+
+def test_SIGTERM_tells_a_caller_with_a_kept_connection_that_it_ends_and_serves_it_until_then(
+    tmp_path_factory: pytest.TempPathFactory, background: ThreadPoolExecutor
+) -> None:
+    with serving(tmp_path_factory.mktemp("lingering")) as service:
+        address = service.origin.removeprefix("http://").split(":")
+        token = service.tokens["rfc"]
+        asking = f"GET /scim/v2/Users HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
+        with socket.create_connection((address[0], int(address[1])), timeout=20) as kept:
+            assert _answered(kept, asking)["connection"] != "close"
+            stopped = background.submit(service.terminate)
+            with httpx2.Client(trust_env=False) as ready:
+                eventually(lambda: ready.get(f"{service.admin}/readyz").status_code == 503)
+            assert _answered(kept, asking)["connection"] == "close"
+            assert kept.recv(1) == b""
+        assert stopped.result(15) == 0
+        service.start()
+
+
+def _answered(connection: socket.socket, request: bytes) -> dict[str, str]:
+    """Send a request and return the headers of its answer, "connection" always."""
+    connection.sendall(request)
+    text = b""
+    while b"\r\n\r\n" not in text:
+        text += connection.recv(65536)
+    head, _, body = text.partition(b"\r\n\r\n")
+    first, *lines = head.decode().split("\r\n")
+    assert first == "HTTP/1.1 200 OK"
+    headers = {"connection": "keep-alive"} | {
+        name.lower(): value for name, value in (line.split(": ", 1) for line in lines)
+    }
+    while len(body) < int(headers["content-length"]):
+        body += connection.recv(65536)
+    return headers
