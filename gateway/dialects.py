@@ -45,8 +45,8 @@ def add_dialects(app: web.Application, dialects: Iterable[Dialect]) -> None:
                 if route.method == "GET":
                     resource.add_route("HEAD", handler, expect_handler=expect)
             resource.add_route("*", partial(_not_allowed, _methods(routes)), expect_handler=expect)
-        for prefix in dialect.prefixes:
-            resource = app.router.add_resource(f"{prefix}/{{rest:.*}}")
+        for path in (path for prefix in dialect.prefixes for path in (prefix, f"{prefix}/{{rest:.*}}")):
+            resource = app.router.add_resource(path)
             spoken[resource] = dialect
             resource.add_route("*", _no_such_endpoint, expect_handler=expect)
 

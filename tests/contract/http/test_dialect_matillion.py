@@ -231,7 +231,7 @@ def test_404_no_user_has_this_id(maia: Client, service: Service, made: Any) -> N
     problem_of(Client(service, "other").request("GET", f"{USERS}/{made['id']}"), 404)
 
 
-@pytest.mark.parametrize("path", [f"{MATILLION}/Groups", f"{MAIA}/", f"{MAIA}/Users/a/b", f"{MATILLION}/users/x"])
+@pytest.mark.parametrize("path", [f"{MATILLION}/Groups", MAIA, f"{MAIA}/", f"{MAIA}/Users/a/b", f"{MATILLION}/users/x"])
 def test_404_what_is_not_served(maia: Client, path: str) -> None:
     problem_of(maia.request("GET", path), 404)
 
