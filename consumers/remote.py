@@ -31,6 +31,9 @@ SWEEP_S: Final = 0.05
 POLLS_S: Final = (0.25, 1.0)
 LAST_POLL_S: Final = 0.3
 """The stored outcome is looked for so long after the submission, and so long before the end of the budget (CP-27)."""
+AGAIN: Final = 1.5
+"""In between it is looked for whenever it is so many times as old as at the last look. Who takes a partition over makes
+what was logged before visible, and replies to none of it: its callers wait half as long again, not their whole budget."""
 POLLED_AT_ONCE: Final = 256
 STUCK_S: Final = 3.0
 """While an append to a partition hangs for longer, others to it are refused as busy: a broker that is away would have
@@ -285,9 +288,12 @@ class RemoteCommands:
         due = [txn for txn, waiting in self._waiting.items() if waiting.polls and waiting.polls[-1] <= now]
         due = due[:POLLED_AT_ONCE]
         for txn in due:
-            polls = self._waiting[txn].polls
-            while polls and polls[-1] <= now:
-                polls.pop()
+            waiting = self._waiting[txn]
+            while waiting.polls and waiting.polls[-1] <= now:
+                waiting.polls.pop()
+            again = waiting.submitted + AGAIN * (now - waiting.submitted)
+            if len(waiting.polls) == 1 and again < waiting.polls[0]:
+                waiting.polls.append(again)
         self._polling = asyncio.create_task(self.poll(due), name="poll-outcomes") if due else None
 
 

@@ -379,7 +379,7 @@ async def test_a_lost_reply_is_found_as_the_stored_outcome(stand: Stand, monkeyp
     assert stand.counted("scimgw_replies_late_total") == 1
 
 
-async def test_the_outcome_is_looked_for_three_times_the_last_shortly_before_the_deadline(
+async def test_the_outcome_is_looked_for_ever_more_rarely_and_shortly_before_the_deadline(
     stand: Stand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command = stand.command(budget_s=10)
@@ -391,7 +391,7 @@ async def test_the_outcome_is_looked_for_three_times_the_last_shortly_before_the
             before = len(stand.outcomes.asked)
             await rest()
             asked_at += [step / 10] * (len(stand.outcomes.asked) - before)
-    assert asked_at == [0.3, 1.0, 9.7]
+    assert asked_at == [0.3, 1.0, 1.5, 2.3, 3.5, 5.3, 8.0, 9.7]
     assert not waiting.done()
 
 
