@@ -35,8 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         find_wrk()
         chosen = _chosen(TABLES[parsed.on], parsed.rows)
-        with _directory(parsed.data) as directory:
-            rows = _measured(chosen, _deployment(parsed.on, directory), _budget(parsed))
+        with _directory(parsed.data) as directory, contextlib.closing(_deployment(parsed.on, directory)) as deployment:
+            rows = _measured(chosen, deployment, _budget(parsed))
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2

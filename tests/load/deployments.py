@@ -61,6 +61,10 @@ class Deployment(Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """Stop what runs from one block to the next."""
+        ...
+
 
 class Embedded:
     """``scimgw serve``: one process on SQLite. A population is made once over HTTP; each run gets a copy of its files."""
@@ -86,6 +90,9 @@ class Embedded:
                 yield running
         finally:
             shutil.rmtree(copy)
+
+    def close(self) -> None:
+        """See ``Deployment.close``: nothing does."""
 
     def _with_population(self, count: int, password: str) -> Path:
         home = self._directory / f"population-{count}-{password}"
