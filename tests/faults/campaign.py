@@ -23,11 +23,14 @@ from tests.faults.checker import check
 from tests.faults.collect import final_state
 from tests.faults.history import Operation, Recorder
 from tests.faults.load import Load, Plan
+from tests.faults.logs import Logs, check_topics
 from tests.faults.outcomes import asked, check_told, parked
 from tests.faults.servers import Embedded
 from tests.faults.violations import Violation
 
 SECOND: Final = 10**9
+TOPICS: Final = "topics.json"
+"""A file of kept evidence: ``Logs``."""
 SWALLOWED: Final = "swallowed"
 """A file that tells of kept evidence that the network swallowed answers."""
 UNDER_WAY_LIMIT_S: Final = 60.0
@@ -67,6 +70,12 @@ class Site(Protocol):
     @property
     def broken(self) -> Sequence[Violation]:
         """What strikes have found that the history does not show."""
+
+    async def logs(self) -> Logs | None:
+        """Return what the other topics hold, where there are any."""
+
+    async def rebuilt(self) -> list[Violation]:
+        """Return how what is served differs from what the log would make; the service need not go on after it."""
 
     async def quiet(self, caller: Caller, random: Random) -> None:
         """Wait until nothing that any client has sent can take effect any more; ``caller`` may write for it."""
@@ -114,6 +123,8 @@ class Result:
     outcomes: list[dict[str, Any]] = field(default_factory=list)
     """What ``GET /Outcomes`` says of writes that were answered "unknown"."""
     violations: list[Violation] = field(default_factory=list)
+    logs: Logs | None = None
+    """The topics beside that of the events."""
 
     @property
     def acknowledged(self) -> int:
@@ -220,7 +231,7 @@ async def run(
     history = [operation for operation in recorder.operations if not site.excuses(operation)]
     outcomes = await asked(site.urls, site.token, history)
     state = await final_state(site.urls, site.token, history, site.tenant)
-    result = Result(history, state, await site.published(), strikes, outcomes)
+    result = Result(history, state, await site.published(), strikes, outcomes, logs=await site.logs())
     keep(site.directory, result)
     result.violations = [*site.broken]
     if site.swallows:
@@ -229,6 +240,9 @@ async def run(
         history, state, result.events, polled=site.polled, parked=parked(outcomes), swallowed=site.swallows
     )
     result.violations += check_told(history, result.events, outcomes)
+    if result.logs is not None:
+        result.violations += check_topics(result.logs, result.events, site.tenant)
+    result.violations += await site.rebuilt()
     return result
 
 
@@ -236,6 +250,8 @@ def keep(directory: Path, result: Result) -> None:
     """Write history, state, events and outcomes, so that the run can be checked again."""
     with (directory / "history.jsonl").open("wb") as lines:
         lines.writelines(msgspec.json.encode(operation) + b"\n" for operation in result.history)
+    if result.logs is not None:
+        (directory / TOPICS).write_bytes(msgspec.json.encode(result.logs))
     for name, records in (("state", result.state), ("events", result.events), ("outcomes", result.outcomes)):
         with (directory / f"{name}.jsonl").open("wb") as lines:
             lines.writelines(msgspec.json.encode(record) + b"\n" for record in records)

@@ -1,7 +1,9 @@
 """The history checker: does what clients recorded, what the store holds and what subscribers got keep the promise?
 
 It verifies INV-1…8, 12, 13 and 17 of ``design.md`` section 12 and (a)–(f) of ``faults.md``, in time near linear in the
-number of operations, and knows nothing of how the server is built: the same call serves every mode.
+number of operations, and knows nothing of how the server is built: the same call serves every mode. What a service on
+Kafka and Redis leaves besides is checked by ``logs`` (INV-9, 10, 12 and 18 from the topics), ``Cluster.rebuilt`` (INV-9:
+Redis) and ``redis_strikes`` (INV-11: a promoted replica); a read before a recovery is complete is also a stale one here.
 """
 
 from __future__ import annotations

@@ -13,13 +13,19 @@ from random import Random
 from typing import Any, Final
 
 import msgspec
+import redis as redis_client
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
+from consumers.backends.redis_client import RedisClient
+from consumers.backends.redis_compare import compare
+from consumers.settings import RedisSettings
+from schemas.dead_letters import envelope_of
 from schemas.partitions import partition_of
 from tests.distributed import PARTITIONS, Distributed, Program
 from tests.faults import bodies
 from tests.faults.caller import Caller
 from tests.faults.history import Intent, Operation
+from tests.faults.logs import Commanded, Logs, Parked, Stated
 from tests.faults.violations import Violation
 from tests.services.kafka import Broker
 from tests.services.redis import RedisServer
@@ -57,6 +63,8 @@ class Cluster:
         self.directory = directory
         self.broker = self._new_broker()
         self.redis = self._new_redis()
+        self.second = RedisServer(directory / "rebuilt")
+        """Empty, for a comparison at the end."""
         self.service = Distributed(
             directory / "service",
             self.broker.bootstrap,
@@ -134,6 +142,56 @@ class Cluster:
         records = await committed(self.broker.bootstrap, self.topic("events.v1"))
         return [_plain(record) for record in records if record.key.startswith(f"{self.tenant}/".encode())]
 
+    async def logs(self) -> Logs:
+        """See ``campaign.Site.logs``."""
+        bootstrap = self.broker.bootstrap
+        state, dead = [await committed(bootstrap, self.topic(name)) for name in ("state.v1", "commands.dead.v1")]
+        commands = await committed(bootstrap, self.topic("commands.v1"))
+        return Logs(
+            state=tuple(
+                Stated(
+                    partition=one.partition,
+                    offset=one.offset,
+                    key=one.key.decode(),
+                    value=None if one.value is None else msgspec.json.decode(one.value),
+                )
+                for one in state
+            ),
+            commands=tuple(
+                Commanded(partition=one.partition, offset=one.offset, at=one.timestamp, txn=envelope_of(one.value).txn)
+                for one in commands
+            ),
+            dead=tuple(msgspec.json.decode(one.value, type=Parked) for one in dead),
+        )
+
+    async def rebuilt(self) -> list[Violation]:
+        """Stop the workers, have another fill an empty Redis from the log, and compare it with the live one (INV-9)."""
+        for worker in self.service.workers:
+            await asyncio.to_thread(worker.stop)
+        environment = self.service.environment | {"SCIMGW_REDIS__URL": self.second.url}
+        filling = Program("filling", ["worker"], environment, self.service.directory)
+        await asyncio.to_thread(self.second.start)
+        filling.start()
+        try:
+            until = time.monotonic() + QUIET_LIMIT_S
+            with redis_client.Redis.from_url(self.second.url) as client:
+                while client.hlen("{s0}:recovered") != PARTITIONS + 1:
+                    if time.monotonic() > until:
+                        raise RuntimeError(
+                            f"an empty Redis is not filled after {QUIET_LIMIT_S:.0f} s:\n{filling.log()[-2000:]}"
+                        )
+                    await asyncio.sleep(0.05)
+            await asyncio.to_thread(filling.stop)
+        finally:
+            if filling.running:
+                filling.kill()
+        async with contextlib.AsyncExitStack() as stack:
+            clients = [RedisClient(RedisSettings(url=server.url), timeout_s=60) for server in (self.redis, self.second)]
+            for client in clients:
+                stack.push_async_callback(client.close)
+            found = await compare(*clients, shards=1)
+        return [Violation("INV-9", "content", f"live Redis and the log differ: {one.key}: {one.what}") for one in found]
+
     async def quiet(self, caller: Caller, random: Random) -> None:
         """Write through each gateway until each partition has answered: what stood before it has been decided.
 
@@ -190,6 +248,7 @@ class Cluster:
                 program.kill()
         self.broker.kill()
         self.redis.kill()
+        self.second.kill()
 
 
 @asynccontextmanager

@@ -32,6 +32,7 @@ from tests.faults.cluster import clustered
 from tests.faults.figures import Figures, added, figures_of, table
 from tests.faults.history import read_history
 from tests.faults.load import Plan
+from tests.faults.logs import Logs, check_topics
 from tests.faults.outcomes import check_told, parked
 from tests.faults.rows import A_ROUND, READERS, RELEASE_TIMES, ROWS, SIZES
 from tests.faults.servers import serving
@@ -199,7 +200,11 @@ def check_kept(directory: Path) -> list[Violation]:
         parked=parked(outcomes),
         swallowed=(directory / campaign.SWALLOWED).exists(),
     )
-    return told + check_told(history, events, outcomes)
+    told += check_told(history, events, outcomes)
+    topics = directory / campaign.TOPICS
+    if topics.exists() and history:
+        told += check_topics(msgspec.json.decode(topics.read_bytes(), type=Logs), events, history[0].tenant)
+    return told
 
 
 def _records(path: Path) -> list[dict[str, Any]]:

@@ -154,6 +154,13 @@ class Embedded:
     async def quiet(self, caller: Caller, random: Random) -> None:
         """See ``campaign.Site.quiet``: with the last answer everything has ended."""
 
+    async def logs(self) -> None:
+        """See ``campaign.Site.logs``: its log is the events'."""
+
+    async def rebuilt(self) -> list[Violation]:
+        """See ``campaign.Site.rebuilt``: nothing is derived."""
+        return []
+
     def excuses(self, _operation: Operation) -> bool:
         """See ``campaign.Site.excuses``: nothing is."""
         return False

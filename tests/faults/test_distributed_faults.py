@@ -16,7 +16,10 @@ from tests.services.processes import Missing
 pytestmark = [pytest.mark.services, pytest.mark.slow]
 
 SEED: Final = 20261121
-NAMES: Final = ("failpoints", "worker-kill", "worker-pause", "redis-kill", "redis-flush", "broker-restart", "poison")
+NAMES: Final = (
+    *("failpoints", "worker-kill", "worker-pause", "redis-kill", "redis-flush", "broker-restart", "poison"),
+    *("redis-promotion", "leader-kill", "rolling-restart", "tcp-worker-kafka"),
+)
 
 
 @pytest.mark.timeout(400)
