@@ -129,10 +129,10 @@ def _resumed(directory: Path, begun: Begun) -> tuple[Begun, list[Figures]]:
 
 def _run_all(run: Run, done: Set[tuple[str, int]]) -> Iterator[Figures]:
     """Run what is not done yet; log it where there is a log."""
-    until = time.monotonic() + 60 * run.minutes if run.minutes else None
+    until = None if run.minutes is None else time.monotonic() + 60 * run.minutes
     waiting = [one for one in run.rounds() if one not in done]
     for place, (name, number) in enumerate(waiting):
-        if until is not None and time.monotonic() > until:
+        if until is not None and time.monotonic() >= until:
             print(f"{len(waiting) - place} rounds are left for another time", file=sys.stderr, flush=True)
             return
         print(f"{name}, {place + 1} of {len(waiting)}: {ROWS[name].what}", file=sys.stderr, flush=True)

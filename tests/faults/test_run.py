@@ -74,7 +74,7 @@ def test_a_run_that_was_stopped_goes_on_where_its_log_ends(
 ) -> None:
     monkeypatch.setitem(SIZES, "ci", Size(strikes=1, acknowledged=20, calm=(0, 0.1)))
     begin = ["embedded-kill", "--size", "ci", "--resume", str(tmp_path), "--rate", "100"]
-    assert run.main([*begin, "--seed", "5", "--minutes", "0.000001"]) == 0
+    assert run.main([*begin, "--seed", "5", "--minutes", "0"]) == 0
     assert "1 rounds are left for another time" in capsys.readouterr().err
     assert run.main(begin) == 0
     table = capsys.readouterr().out
