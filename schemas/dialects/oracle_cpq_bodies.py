@@ -48,17 +48,17 @@ def read(body: bytes) -> Expressed:
     if not isinstance(sent, dict):
         raise InvalidSyntax("The body must be a JSON object.")
     check_json(sent, "The body")
-    members = _without_nulls(sent)
-    if _TELLS_THE_SHAPE.isdisjoint(name.lower() for name in sent):
-        return _expressed({}, {}, members, is_native=True)
+    is_native = _TELLS_THE_SHAPE.isdisjoint(name.lower() for name in sent)
     attributes: dict[str, Any] = {}
     extensions: dict[str, dict[str, Any]] = {}
     native: dict[str, Any] = {}
     inside: list[dict[str, Any]] = []
-    for name, value in members.items():
+    for name, value in _without_nulls(sent).items():
         folded = name.lower()
-        if folded in _EXTENSION_USER:
+        if folded in _EXTENSION_USER:  # in a native body too, or a password in it would be kept in clear
             inside.append(_object(name, value))
+        elif is_native:
+            native[name] = value
         elif folded in _ENTERPRISE_USER:
             _add_extension(extensions, urns.ENTERPRISE_USER, value)
         elif is_extension_name(name, USER):
@@ -69,7 +69,7 @@ def read(body: bytes) -> Expressed:
             _add_attribute(attributes, folded, value)
     for fields in inside:
         _add_fields(native, fields)
-    return _expressed(attributes, extensions, native, is_native=False)
+    return _expressed(attributes, extensions, native, is_native=is_native)
 
 
 def _is_native(folded: str, value: object) -> bool:
@@ -125,6 +125,8 @@ def _expressed(
     password = attributes.pop("password", msgspec.UNSET)
     if "password" in spelled:
         password = _conformed("password", native.pop(spelled["password"]), "password")
+    # An empty one comes of a form that nobody filled in; it must not become the user's password.
+    password = password or msgspec.UNSET
     homed: dict[str, Any] = {}
     for name, home in HOMES.items():
         sent = spelled.get(name.lower())

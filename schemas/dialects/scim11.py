@@ -32,6 +32,7 @@ CORE: Final = "urn:scim:schemas:core:1.0"
 ENTERPRISE: Final = "urn:scim:schemas:extension:enterprise:1.0"
 
 _CORE_PREFIX: Final = re.compile(re.escape(f"{CORE}:"), re.ASCII | re.IGNORECASE)
+_WHOLE_CORE: Final = re.compile(rf"{re.escape(CORE)}(?=\s*(?:,|$))", re.ASCII | re.IGNORECASE)
 _ENTERPRISE_NOTATION: Final = re.compile(f"{re.escape(ENTERPRISE)}(?=:|$)", re.ASCII | re.IGNORECASE)
 _MANAGER_ID: Final = re.compile(r":manager\.managerId$", re.ASCII | re.IGNORECASE)
 _URNS: Final = {urns.USER: CORE, urns.ENTERPRISE_USER: ENTERPRISE}
@@ -92,7 +93,9 @@ def projection(attributes: str | None) -> Projection | None:
 
     None stands for all of it. Raises InvalidValue for too many names.
     """
-    return None if attributes is None else parse_projection(_CORE_PREFIX.sub("", attributes), None, USER)
+    if attributes is None:
+        return None
+    return parse_projection(_CORE_PREFIX.sub("", _WHOLE_CORE.sub(urns.USER, attributes)), None, USER)
 
 
 class _Partial:

@@ -188,6 +188,21 @@ def test_a_password_goes_its_own_way(where: str) -> None:
     assert SECRET.encode() not in msgspec.json.encode(translated.change)
 
 
+def test_extensionUser_alone_holds_native_fields_too_and_its_password_stays_nowhere() -> None:
+    said = read_json(
+        {"extensionUser": {"currency": {"value": "EUR"}, "jobTitle": "t", "Password": SECRET}, "units": {}}
+    )
+    assert said.kept == {"currency": {"value": "EUR"}, "units": {}}
+    assert (said.homed["jobTitle"], said.password) == ("t", SECRET)
+
+
+@pytest.mark.parametrize("nothing", [None, ""])
+@pytest.mark.parametrize("shape", [{}, {"userName": "ann"}])
+def test_a_password_that_is_empty_is_none(shape: dict[str, Any], nothing: str | None) -> None:
+    assert read_json({**shape, "password": nothing}).password is msgspec.UNSET
+    assert read_json({**shape, "extensionUser": {"password": nothing}}).password is msgspec.UNSET
+
+
 @pytest.mark.parametrize("body", [{}, {"password": None}, {"userName": "ann", "password": None}])
 def test_a_body_without_a_password_says_nothing_of_it(body: Any) -> None:
     assert read_json(body).password is msgspec.UNSET
@@ -207,7 +222,7 @@ def test_a_body_with_schemas_or_userName_is_read_as_an_answer_in_any_case() -> N
         assert said.attributes.get("title") == "t"
         assert said.extensions == {urns.ENTERPRISE_USER: {"department": "d"}}
         assert said.kept == {"units": {}}
-    assert read_json({"title": "t", "extensionUser": {}}).kept == {"title": "t", "extensionUser": {}}
+    assert read_json({"title": "t", "enterpriseUser": {}}).kept == {"title": "t", "enterpriseUser": {}}
 
 
 def test_the_URNs_stand_for_the_two_objects_of_an_answer() -> None:

@@ -572,6 +572,7 @@ def test_of_a_user_that_is_gone_only_the_identity_is_told() -> None:
         ("userName", {"userName"}),
         ("USERNAME , timezone", {"userName", "timeZone"}),
         (f"{CORE}:userName,{CORE.upper()}:Title", {"userName", "title"}),
+        (f"meta.created , {CORE.upper()} ,nosuch", {*_ANN, "timeZone", "groups", "meta"}),
         ("name.givenName,meta.version", {"name", "meta"}),
         (ENTERPRISE.upper(), {ENTERPRISE}),
         (f"{ENTERPRISE}:Manager.managerID", {ENTERPRISE}),
