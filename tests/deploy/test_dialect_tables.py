@@ -11,7 +11,8 @@ from typing import Any, Final
 import pytest
 
 from schemas.dialects.oracle_cpq_fields import FLAT, HOMES, REQUEST
-from tests.dialects.contracts import document, example, maia_schemas
+from schemas.dialects.registry import DIALECTS
+from tests.dialects.contracts import DOCUMENTS, document, example, maia_schemas
 
 ROOT: Final = Path(__file__).parent.parent.parent
 FOLDER: Final = ROOT / "deploy" / "dialects"
@@ -86,6 +87,12 @@ DOCUMENTED: Final[dict[str, set[str]]] = {
     "oracle_cpq": set(),
 }
 """Service → the statuses of its documents."""
+DECIDED: Final[dict[str, set[str]]] = {
+    "workspace_one": {"200", "204", "401"},
+    "matillion": {"201", "401", "409"},
+    "oracle_cpq": {"200", "400", "401", "403", "404"},
+}
+"""Service → the statuses that were decided where its documents have none."""
 
 
 def text_of(service: str) -> str:
@@ -109,6 +116,19 @@ def without_home(service: str) -> set[str]:
     return {field for field in FIELDS[service]() if field not in named and not field.startswith(below)}
 
 
+def test_every_dialect_that_is_served_has_its_page_and_its_tables() -> None:
+    names = {dialect.name for dialect in DIALECTS}
+    assert names == set(FIELDS) == set(DOCUMENTED) == set(DECIDED)
+    pages = {path.stem for path in FOLDER.glob("*.md")} - {"README"}
+    assert pages == names | set(DOCUMENTS), "a page for each dialect and for each service of the documents"
+    index = (FOLDER / "README.md").read_text()
+    for page in pages:
+        assert f"({page}.md)" in index
+    for name in names:
+        assert table(name, "Fields")
+        assert table(name, "Statuses")
+
+
 @pytest.mark.parametrize("service", FIELDS)
 def test_every_field_of_the_documents_has_a_home_or_a_reason(service: str) -> None:
     assert without_home(service) == set()
@@ -128,6 +148,7 @@ def test_every_documented_status_has_a_test_that_exists(service: str) -> None:
     rows = table(service, "Statuses")
     documented = {status for row in rows for status in row[0].split(", ") if row[1] == "yes"}
     assert documented == DOCUMENTED[service]
+    assert DECIDED[service] <= {status for row in rows for status in row[0].split(", ") if row[1] == "no"}
     sources = [path.read_text() for path in (ROOT / "tests").rglob(f"test_*{service}*.py")]
     existing = {name for source in sources for name in re.findall(r"def (test_\w+)\(", source)}
     for row in rows:
