@@ -238,6 +238,13 @@ class RedisReader:
                 one.answer.set_result(answer)
 
     async def _answers(self, shard: int, questions: Sequence[Question]) -> list[Any]:
+        while True:
+            answers = await self._tried(shard, questions)
+            if self._connections == self._client.connections:
+                return answers
+            # The question was what found the connection broken: behind the new one another history may answer (CP-28).
+
+    async def _tried(self, shard: int, questions: Sequence[Question]) -> list[Any]:
         unsure = self._scripts is None or self._connections != self._client.connections
         if unsure or self._missing is not None:
             # While Redis is away its readers are refused at once, not after a time limit each.

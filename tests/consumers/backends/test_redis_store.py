@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import redis
 
 from consumers.backends.redis_client import RedisClient
 from consumers.backends.redis_compare import compare
@@ -279,6 +280,21 @@ class TestReader:
         assert not await one.lives("x")
         server.kill()
         server.start()
+        with pytest.raises(StoreUnavailable):
+            await one.lives("x")
+        with pytest.raises(NotRecovered):
+            await one.lives("x")
+
+    async def test_CP28_the_read_that_finds_its_connection_broken_is_not_answered_by_another_history(
+        self, server: RedisServer, one: One
+    ) -> None:
+        """A failover there and back keeps the scripts, so that nothing but the look at the boot tells."""
+        assert not await one.lives("x")
+        with redis.Redis.from_url(server.url) as operator:
+            operator.replicaof("127.0.0.1", "1")
+            operator.replicaof("NO", "ONE")
+            operator.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        await asyncio.sleep(0.1)
         with pytest.raises(StoreUnavailable):
             await one.lives("x")
         with pytest.raises(NotRecovered):
