@@ -48,17 +48,17 @@ class SqliteReader:
     async def get(self, tenant: str, resource_type: str, resource_id: str) -> ResourceImage | None:
         """See ``consumers.ports.Reader.get``."""
         record: bytes | None = await self._ask(GetQuery(tenant, resource_type, resource_id))
-        return None if record is None else _image(record)
+        return None if record is None else image_of(record)
 
     async def find(self, tenant: str, resource_type: str, name: Name) -> tuple[ResourceImage, ...]:
         """See ``consumers.ports.Reader.find``."""
         records: list[bytes] = await self._ask(FindQuery(tenant, resource_type, *name))
-        return tuple(_image(record) for record in records)
+        return tuple(image_of(record) for record in records)
 
     async def page(self, tenant: str, resource_type: str, offset: int, limit: int) -> Page:
         """See ``consumers.ports.Reader.page``."""
         found: tuple[int, list[bytes]] = await self._ask(PageQuery(tenant, resource_type, offset, limit))
-        return Page(found[0], tuple(_image(record) for record in found[1]))
+        return Page(found[0], tuple(image_of(record) for record in found[1]))
 
     async def outcome(self, tenant: str, txn: str) -> Outcome | None:
         """See ``consumers.ports.Reader.outcome``."""
@@ -68,7 +68,7 @@ class SqliteReader:
     async def groups_of(self, tenant: str, member_id: str) -> tuple[Membership, ...]:
         """See ``consumers.ports.Reader.groups_of``."""
         rows: list[tuple[str, int, bytes]] = await self._ask(GroupsQuery(tenant, member_id))
-        return tuple(membership(group, bytes(_image(record).doc), direct=level == 1) for group, level, record in rows)
+        return tuple(membership(group, bytes(image_of(record).doc), direct=level == 1) for group, level, record in rows)
 
     async def close(self) -> None:
         """Wait for the reads under way."""
@@ -118,7 +118,8 @@ def _fail(asked: list[tuple[Query, asyncio.Future[Any]]], error: Exception) -> N
             future.set_exception(error)
 
 
-def _image(record: bytes) -> ResourceImage:
+def image_of(record: bytes) -> ResourceImage:
+    """Return what a reader sees of a record. Raises DatabaseDamaged where it cannot be read."""
     try:
         return decode_image(record)
     except msgspec.DecodeError as error:
