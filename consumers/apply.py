@@ -13,7 +13,7 @@ from consumers.errors import OperatorError
 from consumers.failpoints import hit
 from consumers.metrics import Metrics
 from consumers.ports import Claim, Contended, Granted, KeyUsed, Reply, Reservation, Snapshot, Store, Taken
-from consumers.submission import Expired, Failed, OutcomeUnknown, SubmissionError
+from consumers.submission import Busy, Expired, Failed, OutcomeUnknown, SubmissionError
 from schemas import batches
 from schemas.batches import Crashed, Step
 from schemas.changes import Change, NoChange, image_of
@@ -125,7 +125,7 @@ class ApplyLoop:
         viewed = time.perf_counter()
         self._metrics.step("view", viewed - started)
         now = int(self._clock() * 1000)
-        steps = batches.plan(commands, snapshot.views, now, self._margin_ms)
+        steps = batches.plan(commands, snapshot.views, now, self._margin_ms, full=snapshot.full)
         self._metrics.step("plan", time.perf_counter() - viewed)
         steps = await self._reserve(commands, steps, now)
         if self._is_late(commands, steps, now):
@@ -250,6 +250,8 @@ class ApplyLoop:
                     self._answer(command, Reply(step, replayed=True), "replayed")
                 case batches.Expired():
                     self._answer(command, Expired(command.txn), "expired")
+                case batches.Full():
+                    self._answer(command, Busy(command.txn), "full")
                 case Crashed(error=error):
                     logger.error(
                         "a command could not be decided", exc_info=error, extra={"action": "decide", "txn": command.txn}

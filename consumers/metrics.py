@@ -30,7 +30,7 @@ class Metrics:
         )
         self._commands = Counter(
             "scimgw_commands_total",
-            "Commands answered, by tenant, verb and result (applied, no_change, refused, replayed, expired, failed).",
+            "Commands answered, by tenant, verb and result (applied, no_change, refused, replayed, expired, full, failed).",
             ("tenant", "verb", "result"),
             registry=self.registry,
         )
@@ -156,8 +156,8 @@ class Metrics:
         )
         self._outcomes_held = Gauge(
             "scimgw_outcomes_held",
-            "Outcomes of commands that the store holds, about 310 bytes each: 15 minutes, a day with an Idempotency-Key.",
-            ("partition",),
+            'Outcomes of commands that the store holds: 15 minutes without an Idempotency-Key (key="no"), a day with one.',
+            ("partition", "key"),
             registry=self.registry,
         )
         self.slow_transactions = Counter(
@@ -195,8 +195,10 @@ class Metrics:
     def left(self, partition: int) -> None:
         """Forget what is told of a partition: another worker tells now, and a halt must not outlive its owner here."""
         self._progress_children.pop(partition, None)
-        for gauge in (self._halted, self._decided_offset, self._lag_seconds, self._lag_commands, self._outcomes_held):
+        for gauge in (self._halted, self._decided_offset, self._lag_seconds, self._lag_commands):
             gauge.remove(str(partition))
+        for key in ("no", "yes"):
+            self._outcomes_held.remove(str(partition), key)
 
     def progress(self, partition: int, offset: int, lag_seconds: float) -> None:
         """Note how far a partition is decided."""
@@ -208,9 +210,10 @@ class Metrics:
         children[0].set(offset)
         children[1].set(lag_seconds)
 
-    def outcomes_held(self, partition: int, count: int) -> None:
-        """Note how many outcomes of a partition the store holds."""
-        self._outcomes_held.labels(str(partition)).set(count)
+    def outcomes_held(self, partition: int, unkeyed: int, keyed: int) -> None:
+        """Note how many outcomes of a partition the store holds, without and with an Idempotency-Key."""
+        self._outcomes_held.labels(str(partition), "no").set(unkeyed)
+        self._outcomes_held.labels(str(partition), "yes").set(keyed)
 
     def lag(self, partition: int, commands: int) -> None:
         """Note how many commands of a partition wait."""

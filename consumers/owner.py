@@ -17,7 +17,6 @@ from consumers.batch_limit import MOST, BatchLimit
 from consumers.deliveries import MOST_APART_MS, decoded, failure
 from consumers.errors import NotRecovered, OperatorError, PartitionHalted, StoreConflict, StoreUnavailable
 from consumers.failpoints import hit
-from consumers.held_outcomes import HeldOutcomes
 from consumers.metrics import Metrics
 from consumers.partition_ports import (
     Addressed,
@@ -98,7 +97,6 @@ class PartitionOwner:
             redelivers=True,
             clock=clock,
         )
-        self._held = HeldOutcomes()
         self._stopping = False
         self._taken: Sequence[Delivered] = ()
         """What the running batch was delivered."""
@@ -149,14 +147,12 @@ class PartitionOwner:
             await self._log.close()
 
     async def _take_over(self, *, forgive: bool) -> Resumption:
-        self._held.clear()
         resumption = await take_over(
             self._partition,
             self._log,
             self._store,
             self._feed,
             metrics=self._metrics,
-            held=self._held,
             belongs=self._belongs,
             clock=self._clock,
         )
@@ -195,8 +191,8 @@ class PartitionOwner:
         await self._store.leave()
 
     async def _check(self) -> None:
-        await self._store.check(self._now())
-        self._metrics.outcomes_held(self._partition, self._held.count(self._now()))
+        held = await self._store.check(self._now())
+        self._metrics.outcomes_held(self._partition, held.unkeyed, held.keyed)
         with contextlib.suppress(OperatorError):
             _, end = await self._feed.bounds()
             waiting = end - self._decided - 1
@@ -301,7 +297,6 @@ class PartitionOwner:
             mark = Watermark(offset=offset, position=position, time=self._now())
             await self._store.commit(msgspec.structs.replace(batch, mark=mark))
             hit("worker.committed")
-            self._held.add(outcome for _, outcome in batch.outcomes)
         except StoreConflict as error:
             raise CommitRefused(str(error)) from error
         except OperatorError as error:

@@ -123,6 +123,14 @@ class Addressed(msgspec.Struct, frozen=True):
     answer: Reply | SubmissionError
 
 
+class Held(msgspec.Struct, frozen=True):
+    """How many outcomes of a partition the store holds."""
+
+    unkeyed: int
+    keyed: int
+    """With an Idempotency-Key."""
+
+
 class PartitionStore(Store, Protocol):
     """The store as the owner of one partition has it: view, reserve and commit under a fence (CP-4, CP-5, CP-24).
 
@@ -162,8 +170,10 @@ class PartitionStore(Store, Protocol):
         """End the take-over: the fence is ours under this token, the partition is recovered for this boot (CP-15)."""
         ...
 
-    async def check(self, now: int) -> None:
+    async def check(self, now: int) -> Held:
         """Check boot and fence; refresh the watermark's time where it is older than a minute (CP-16).
+
+        Returns how many outcomes are held, those that have expired not counted.
 
         Asked between batches: what was reserved and not committed is let go, or a command that was cut and then
         expired would block its names until the partition changes hands (CP-20).

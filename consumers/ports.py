@@ -119,6 +119,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     """One for each command, in their order."""
     numbers: dict[str, int]
     """The number of the last change of each tenant among the commands; 0 for none."""
+    full: bool = False
+    """Whether so many outcomes under Idempotency-Keys are held that no further one may be kept."""
 
 
 class Granted(msgspec.Struct, frozen=True):
@@ -163,8 +165,11 @@ class Claim(msgspec.Struct, frozen=True):
 class Store(Protocol):
     """The state of resources: view, reserve, commit, in this order, by one owner at a time.
 
-    A store executes what ``schemas`` computed and knows no SCIM. Raises ``StoreUnavailable`` when it cannot tell or
-    cannot keep; after a failed commit either all of the batch is durable or nothing is.
+    A store executes what ``schemas`` computed and knows no SCIM. How many outcomes it holds is bounded: of those without
+    an Idempotency-Key the oldest go, for those with one the view says that it is full.
+
+    Raises ``StoreUnavailable`` when it cannot tell or cannot keep; after a failed commit either all of the batch is
+    durable or nothing is.
     """
 
     async def view(self, commands: Sequence[ChangeCommand]) -> Snapshot:

@@ -60,6 +60,15 @@ class AdminSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return host.strip("[]"), int(port)
 
 
+class OutcomeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many outcomes are kept for those who ask again: of each partition, in the embedded mode of the database."""
+
+    most: Annotated[int, Meta(ge=1000, le=100_000_000)] = 500_000
+    """Without an Idempotency-Key; beyond, the oldest go before their 15 minutes are over."""
+    most_keyed: Annotated[int, Meta(ge=1000, le=100_000_000)] = 1_000_000
+    """With one; beyond, requests under a new key are answered 503 until some have expired, after 24 hours."""
+
+
 class KafkaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The brokers of the distributed mode, and what the topics are."""
 
@@ -99,6 +108,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The server's own key, base64url of 256 bits; "" = the one of the tenants file."""
     http: HttpSettings = HttpSettings()
     events: EventSettings = EventSettings()
+    outcomes: OutcomeSettings = OutcomeSettings()
     admin: AdminSettings = AdminSettings()
     kafka: KafkaSettings = KafkaSettings()
     redis: RedisSettings = RedisSettings()

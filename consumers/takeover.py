@@ -12,7 +12,6 @@ import msgspec
 
 from consumers.errors import PartitionHalted
 from consumers.failpoints import hit
-from consumers.held_outcomes import HeldOutcomes
 from consumers.metrics import Metrics
 from consumers.partition_ports import CommandFeed, Ends, PartitionLog, PartitionStore
 from consumers.retention import DELETE_RETENTION_MS
@@ -49,11 +48,10 @@ async def take_over(
     feed: CommandFeed,
     *,
     metrics: Metrics,
-    held: HeldOutcomes,
     belongs: Belongs,
     clock: Callable[[], float] = time.time,
 ) -> Resumption:
-    """Become the owner of a partition; return where to begin. ``held`` counts the outcomes that are restored.
+    """Become the owner of a partition; return where to begin.
 
     Raises OwnershipLost when another was faster, LogUnavailable and StoreUnavailable when it cannot be done now, and
     PartitionHalted when going on would lose something.
@@ -65,7 +63,7 @@ async def take_over(
     hit("takeover.opened")
     ends = await _settled(partition, log)
     mark = await _usable(partition, mark, ends, store, int(clock() * 1000))
-    position = await _replayed(log, store, mark, ends, metrics, held, belongs, clock)
+    position = await _replayed(log, store, mark, ends, metrics, belongs, clock)
     hit("takeover.replayed")
     offset = await _first(partition, position, feed, metrics)
     unclean = await store.unclean()
@@ -120,7 +118,6 @@ async def _replayed(
     mark: Watermark | None,
     ends: Ends,
     metrics: Metrics,
-    held: HeldOutcomes,
     belongs: Belongs,
     clock: Callable[[], float],
 ) -> int:
@@ -136,7 +133,6 @@ async def _replayed(
         await store.replay(changes, chunk.tombstones, chunk.outcomes, chunk.numbers, standing)
         if chunk.position is not None:
             position = chunk.position
-        held.add(outcome for _, outcome in chunk.outcomes)
         metrics.replayed.inc(len(stretch))
     await store.replay((), (), (), {}, Watermark(offset=ends.end, position=position, time=int(clock() * 1000)))
     return position

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
+from functools import partial
 from pathlib import Path
 
 from consumers.apply import ApplyLoop, straight_to
 from consumers.backends.sqlite import open_embedded
+from consumers.backends.sqlite_outcomes import OutcomeBound
 from consumers.backends.sqlite_remembering import minted_by
 from consumers.embedded import LocalCommands
 from consumers.metrics import Metrics
@@ -55,7 +57,11 @@ async def _open(
     gateway, metrics = new_id(), Metrics()
     embedded = await stack.enter_async_context(
         open_embedded(
-            database, gateway=gateway, retention_days=settings.events.retention_days, fresh=minted_by(gateway)
+            database,
+            gateway=gateway,
+            retention_days=settings.events.retention_days,
+            fresh=minted_by(gateway),
+            bound=OutcomeBound(settings.outcomes, partial(metrics.outcomes_held, 0)),
         )
     )
     commands = LocalCommands(metrics, embedded.store.mark_unseen)

@@ -84,7 +84,11 @@ def _worker(settings: Settings, name: str | None, redis: RedisClient, metrics: M
     def new_owner(partition: int, feed: CommandFeed) -> PartitionOwner:
         log = KafkaPartitionLog(settings.kafka, partition, observed=skew.observed)
         store = RedisPartitionStore(
-            redis, partition=partition, shards=settings.redis.shards, partitions=settings.kafka.partitions
+            redis,
+            partition=partition,
+            shards=settings.redis.shards,
+            partitions=settings.kafka.partitions,
+            outcomes=settings.outcomes,
         )
 
         def belongs(tenant: str, resource_id: str) -> bool:

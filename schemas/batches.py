@@ -18,25 +18,32 @@ class Expired(msgspec.Struct, frozen=True):
     """The command's budget was over before it could be decided: it never will be (INV-13)."""
 
 
+class Full(msgspec.Struct, frozen=True):
+    """No outcome can be kept under the command's Idempotency-Key: it is not decided, now."""
+
+
 class Crashed(msgspec.Struct, frozen=True):
     """Deciding the command raised what no decision may raise: a defect of ours, which must not stop its neighbours."""
 
     error: Exception
 
 
-Step = Decision | Outcome | Expired | Crashed
+Step = Decision | Outcome | Expired | Full | Crashed
 
 
 MOST_BYTES: Final = 8 * 1024 * 1024
 """Bytes of resources in one batch, not counting its last: what one transaction may hold in memory (CP-22)."""
 
 
-def plan(commands: Sequence[ChangeCommand], views: Sequence[View], now: int, margin: int) -> list[Step]:
+def plan(
+    commands: Sequence[ChangeCommand], views: Sequence[View], now: int, margin: int, *, full: bool = False
+) -> list[Step]:
     """Decide commands in order; ``views[i]`` is what the store holds for ``commands[i]``.
 
     Returns what the batch comes to before names are reserved: one step for each command that was taken.
 
     ``now`` and ``margin`` in milliseconds: a command is decided only before ``accepted_at + budget - margin`` (CP-18).
+    ``full``: whether no outcome can be kept under a further Idempotency-Key.
 
     The batch is cut, never reordered: it ends before a command whose answer hangs on whether an earlier one gets the
     names or the key it asks for, and before a second delivery of one that stands in it (CP-17). So a refusal at
@@ -56,7 +63,7 @@ def plan(commands: Sequence[ChangeCommand], views: Sequence[View], now: int, mar
         txn = (command.tenant, command.txn)
         if address in awaiting or key in keys or txn in txns or size > MOST_BYTES:
             break
-        step = _step(command, _chained(view, changed.get(address)), now, margin)
+        step = _step(command, _chained(view, changed.get(address)), now, margin, full=full)
         if isinstance(step, Change):
             acquired = {(command.tenant, name) for name in step.acquires}
             if acquired & names:
@@ -85,13 +92,15 @@ def _chained(view: View, earlier: Change | None) -> View:
     return View(resource=resource, gone=resource is None, answered=view.answered, keyed=view.keyed)
 
 
-def _step(command: ChangeCommand, view: View, now: int, margin: int) -> Step:
+def _step(command: ChangeCommand, view: View, now: int, margin: int, *, full: bool) -> Step:
     try:
         answer = replay(command, view)
         if answer is not None:
             return answer
         if is_late(command, now, margin):
             return Expired()
+        if full and command.key is not msgspec.UNSET:
+            return Full()
         return decide(command, view)
     except Exception as error:  # noqa: BLE001 - any defect in deciding one command; the others must go on
         return Crashed(error)

@@ -148,14 +148,29 @@ write(entries, 'ZADD', 'ZREM', true)
 write(places, 'ZADD', 'ZREM', true)
 if #gone > 0 then each_some('ZADD', asked.gone_key, gone) end
 
+-- With the time they expire; of those without an Idempotency-Key also what names their create.
+local unkeyed, keyed = {}, {}
 for _, outcome in ipairs(asked.outcomes) do
   local key, value, expires, txn, first, reserved_key, created_by, repeated_until = unpack(outcome, 1, 8)
   redis.call('SET', key, ARGV[value], 'PXAT', expires)
   if first then
     redis.call('SET', first, txn, 'PXAT', expires, 'NX')
     redis.call('DEL', reserved_key)
+    keyed[#keyed + 1] = expires
+    keyed[#keyed + 1] = key
+  else
+    unkeyed[#unkeyed + 1] = expires
+    unkeyed[#unkeyed + 1] = created_by and key .. '\0' .. created_by or key
   end
   if created_by then redis.call('SET', created_by, txn, 'PXAT', repeated_until) end
+end
+if #unkeyed > 0 then
+  each_some('ZADD', asked.held_key, unkeyed)
+  bounded(asked.held_key, asked.now, asked.most)
+end
+if #keyed > 0 then
+  each_some('ZADD', asked.keyed_key, keyed)
+  bounded(asked.keyed_key, asked.now)
 end
 for from = 1, #numbers, MOST do
   redis.call('MSET', unpack(numbers, from, math.min(#numbers, from + MOST - 1)))

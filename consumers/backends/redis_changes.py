@@ -39,6 +39,13 @@ class Packing(msgspec.Struct, frozen=True, kw_only=True):
     """The watermark to store."""
     mark_key: str
     gone_key: str
+    held_key: str
+    keyed_key: str
+    """Of the outcomes held without and with an Idempotency-Key."""
+    now: str
+    """Milliseconds since 1970."""
+    most: int
+    """How many outcomes without a key are kept."""
 
 
 def packed(packing: Packing) -> list[bytes]:

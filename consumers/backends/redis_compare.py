@@ -15,7 +15,7 @@ import msgspec
 from consumers.backends.redis_client import RedisClient
 from consumers.backends.redis_keys import ShardKeys
 
-_APART: Final = re.compile(rb"(?:fence|att|rep|gw):[^:]*$|recovered$|[^:]+:(?:rs|rk|unseen):")
+_APART: Final = re.compile(rb"(?:fence|att|rep|gw|heldk?):[^:]*$|recovered$|[^:]+:(?:rs|rk|unseen):")
 _EXPIRING: Final = re.compile(rb"[^:]+:(?:out|key|un):")
 _WATERMARK: Final = re.compile(rb"wm:[^:]*$")
 _SOON_MS: Final = 10_000

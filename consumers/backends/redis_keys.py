@@ -33,6 +33,17 @@ class ShardKeys:
         """Return the key of a sorted set: keys of deleted resources' records by the time to forget them."""
         return f"{self.prefix}gone:{partition}"
 
+    def held(self, partition: int) -> str:
+        """Return the key of a sorted set: outcomes without an Idempotency-Key by the time they expire.
+
+        A member is the outcome's key, and behind a NUL that of its create where there is one.
+        """
+        return f"{self.prefix}held:{partition}"
+
+    def held_keyed(self, partition: int) -> str:
+        """Return the key of a sorted set: outcomes with an Idempotency-Key by the time they expire."""
+        return f"{self.prefix}heldk:{partition}"
+
     def record(self, tenant: str, resource_id: str) -> str:
         """Return the key of a resource: ``redis_records``."""
         return f"{self.prefix}{tenant}:r:{resource_id}"

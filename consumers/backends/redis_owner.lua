@@ -1,5 +1,5 @@
--- The steps of an owner of a partition beside its batches. KEYS: recovered, the fence, watermark, attempts, gone. ARGV: the
--- owner's fence, the step, what it needs.
+-- The steps of an owner of a partition beside its batches. KEYS: recovered, the fence, watermark, attempts, gone, outcomes
+-- held without and with an Idempotency-Key. ARGV: the owner's fence, the step, what it needs.
 
 local fence, step = ARGV[1], ARGV[2]
 
@@ -25,6 +25,7 @@ elseif step == 'check' then -- CP-16
   if time and tonumber(ARGV[3]) - tonumber(time) >= tonumber(ARGV[4]) then
     redis.call('SET', KEYS[3], offset .. ' ' .. position .. ' ' .. ARGV[3])
   end
+  return {'ok', bounded(KEYS[6], ARGV[3], tonumber(ARGV[5])), bounded(KEYS[7], ARGV[3])}
 elseif step == 'unclean' then
   return {'ok', redis.call('HEXISTS', KEYS[4], 'owner')}
 elseif step == 'attempt' then -- CP-26

@@ -62,3 +62,20 @@ local function each_some(command, key, words)
     redis.call(command, key, unpack(words, from, math.min(#words, from + MOST - 1)))
   end
 end
+
+-- Forget of the outcomes held those that have expired, and the oldest beyond `most` with what they are found by; return
+-- how many are left. Some at a time: more are made by no script.
+local function bounded(held, now, most)
+  local expired = redis.call('ZRANGEBYSCORE', held, '-inf', now, 'LIMIT', '0', MOST)
+  each_some('ZREM', held, expired)
+  local count = redis.call('ZCARD', held)
+  if most and count > most then
+    local oldest = redis.call('ZRANGE', held, 0, math.min(count - most, MOST) - 1)
+    for _, member in ipairs(oldest) do
+      for key in string.gmatch(member, '%Z+') do redis.call('DEL', key) end
+    end
+    each_some('ZREM', held, oldest)
+    count = count - #oldest
+  end
+  return count
+end

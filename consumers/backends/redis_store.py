@@ -30,9 +30,10 @@ from consumers.backends.redis_keys import ShardKeys
 from consumers.backends.redis_records import is_live, is_of_type, resource_of
 from consumers.backends.redis_scripts import Scripts
 from consumers.errors import NotRecovered, StoreConflict, StoreUnavailable
-from consumers.partition_ports import Addressed, OwnershipLost
+from consumers.partition_ports import Addressed, Held, OwnershipLost
 from consumers.ports import Claim, Contended, Granted, KeyUsed, Reservation, Snapshot, Taken
 from consumers.replies import SentReply, encode_replies, sent
+from consumers.settings import OutcomeSettings
 from schemas.changes import Name, View
 from schemas.commands import ChangeCommand
 from schemas.numbering import Batch, StoredChange, Watermark
@@ -68,6 +69,7 @@ class RedisPartitionStore:
         partition: int,
         shards: int,
         partitions: int,
+        outcomes: OutcomeSettings = OutcomeSettings(),  # noqa: B008 - frozen
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._client = client
@@ -75,6 +77,7 @@ class RedisPartitionStore:
         shard = shard_of_partition(partition, shards=shards, partitions=partitions)
         self._fields = tuple(str(p) for p in partitions_of_shard(shard, shards=shards, partitions=partitions))
         self._keys = keys = ShardKeys(shard)
+        self._outcomes = outcomes
         self._clock = clock
         self._script_keys = (keys.recovered, keys.fence(partition))
         self._owner_keys = (
@@ -82,6 +85,8 @@ class RedisPartitionStore:
             keys.watermark(partition),
             keys.attempts(partition),
             keys.gone(partition),
+            keys.held(partition),
+            keys.held_keyed(partition),
         )
         self._scripts: Scripts | None = None
         self._fence = ""
@@ -117,15 +122,16 @@ class RedisPartitionStore:
         await self._step("activate", fence, str(self._partition))
         self._fence, self._token = fence, token
 
-    async def check(self, now: int) -> None:
+    async def check(self, now: int) -> Held:
         """See ``PartitionStore.check``."""
-        await self._step("check", str(now), str(MARK_AGE_MS))
+        unkeyed, keyed = await self._step("check", str(now), str(MARK_AGE_MS), str(self._outcomes.most))
         if self._granted or self._granted_keys:
             with contextlib.suppress(NotRecovered):
-                question: tuple[Any, ...] = (self._fields, self._releases((), ()), [])
+                question: tuple[Any, ...] = (self._fields, self._releases((), ()), [], "")
                 await self._run("view", self._script_keys, self._fence, _encoder.encode(question))
                 self._granted.clear()
                 self._granted_keys.clear()
+        return Held(unkeyed, keyed)
 
     async def unclean(self) -> bool:
         """See ``PartitionStore.unclean``."""
@@ -188,8 +194,7 @@ class RedisPartitionStore:
                 tombstones=forgotten if last else (),
                 before=self._mark,
                 mark=_text(mark) if last else None,
-                mark_key=self._owner_keys[2],
-                gone_key=self._owner_keys[4],
+                **self._places(now),
             )
             await self._run("apply", self._script_keys, self._fence, *packed(packing))
         self._mark = f"{mark.offset} {mark.position}"
@@ -234,8 +239,11 @@ class RedisPartitionStore:
             self._fields,
             self._releases(places, commands),
             [(keys.first(tenant, key), keys.outcome(tenant, "")) for tenant, key in keyed],
+            self._owner_keys[6],
         )
-        values, firsts = await self._run("view", self._script_keys, self._fence, _encoder.encode(question), *asked)
+        values, firsts, held = await self._run(
+            "view", self._script_keys, self._fence, _encoder.encode(question), *asked
+        )
         if self._granted or self._granted_keys:
             wanted = set(places)
             for place in [place for place in self._granted if place not in wanted]:
@@ -244,7 +252,7 @@ class RedisPartitionStore:
                 del self._granted_keys[place]
         numbers = {t: int(value or 0) for t, value in zip(tenants, values[-len(tenants) :], strict=True)}
         if not any(islice(values, len(places) + len(commands))) and not any(firsts):
-            return Snapshot((_NOTHING,) * len(commands), numbers)
+            return Snapshot((_NOTHING,) * len(commands), numbers, full=held >= self._outcomes.most_keyed)
         stored = dict(zip(places, values, strict=False))
         outcomes = dict(zip(keyed, firsts, strict=True))
         answered = values[len(places) : len(places) + len(commands)]
@@ -254,6 +262,7 @@ class RedisPartitionStore:
                 for command, answer in zip(commands, answered, strict=True)
             ),
             numbers,
+            full=held >= self._outcomes.most_keyed,
         )
 
     async def reserve(self, claims: Sequence[Claim]) -> list[Reservation]:
@@ -344,8 +353,7 @@ class RedisPartitionStore:
                 tombstones=[forgotten_words(keys, address) for address in batch.forgotten] if i == last else (),
                 before=None if batch.mark is None else self._mark,
                 mark=None if batch.mark is None or i < last else _text(batch.mark),
-                mark_key=self._owner_keys[2],
-                gone_key=self._owner_keys[4],
+                **self._places(now),
             )
             for i in range(count)
         ]
@@ -392,6 +400,18 @@ class RedisPartitionStore:
     def _own_mark(self) -> str:
         """What a reservation of ours ends with, behind the id of its resource."""
         return f"\0{self._partition}\0{self._token}"
+
+    def _places(self, now: int) -> dict[str, Any]:
+        """Return what is the same in each call of the apply script."""
+        _, _, mark_key, _, gone_key, held_key, keyed_key = self._owner_keys
+        return {
+            "mark_key": mark_key,
+            "gone_key": gone_key,
+            "held_key": held_key,
+            "keyed_key": keyed_key,
+            "now": str(now),
+            "most": self._outcomes.most,
+        }
 
     def _releases(
         self, places: Sequence[tuple[str, str]], commands: Sequence[ChangeCommand]

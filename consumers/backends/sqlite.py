@@ -10,13 +10,16 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from consumers.backends.remembering_reader import RememberingReader
 from consumers.backends.sqlite_database import open_reader, open_writer
 from consumers.backends.sqlite_events import SqliteEvents
+from consumers.backends.sqlite_outcomes import OutcomeBound
 from consumers.backends.sqlite_reader import SqliteReader
 from consumers.backends.sqlite_remembering import Fresh, RememberingStore
 from consumers.backends.sqlite_store import SqliteStore
 from consumers.backends.sqlite_thread import DatabaseThread
 from consumers.backends.sqlite_upkeep import SqliteUpkeep
+from consumers.settings import OutcomeSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,7 @@ class Embedded:
     """What stands behind the ports in the embedded mode."""
 
     store: SqliteStore | RememberingStore
-    reader: SqliteReader
+    reader: SqliteReader | RememberingReader
     events: SqliteEvents
     upkeep: SqliteUpkeep
 
@@ -36,16 +39,18 @@ async def open_embedded(
     gateway: str,
     retention_days: float,
     fresh: Fresh | None = None,
+    bound: OutcomeBound | None = None,
     clock: Callable[[], float] = time.time,
 ) -> AsyncIterator[Embedded]:
     """Open the database at ``path`` for the one process that serves from it, and make it where there is none.
 
-    ``gateway``: the id this process took at its start. Events are kept for ``retention_days``. With ``fresh`` the store
-    answers from memory what it can. On leaving, what was asked for is done, the log is copied into the database, and
-    all is closed.
+    ``gateway``: the id this process took at its start. Events are kept for ``retention_days``, and no more outcomes than
+    ``bound`` says. With ``fresh`` the store answers from memory what it can. On leaving, what was asked for is done, the
+    log is copied into the database, and all is closed.
 
     Raises DatabaseTooNew, DatabaseDamaged, StoreUnavailable.
     """
+    bound = bound or OutcomeBound(OutcomeSettings())
     async with contextlib.AsyncExitStack() as stack:
         writer = DatabaseThread(path, open_writer, "sqlite-writer")
         await writer.open()
@@ -59,8 +64,8 @@ async def open_embedded(
         reader = SqliteReader(reading, clock=clock)
         stack.push_async_callback(reader.close)
         events = SqliteEvents(reading)
-        store = SqliteStore(writer, gateway=gateway, committed=events.wake, clock=clock)
-        upkeep = SqliteUpkeep(writer, checkpointer, retention_days=retention_days, clock=clock)
+        store = SqliteStore(writer, gateway=gateway, bound=bound, committed=events.wake, clock=clock)
+        upkeep = SqliteUpkeep(writer, checkpointer, retention_days=retention_days, bound=bound, clock=clock)
         maintaining = asyncio.create_task(upkeep.maintain(), name="sqlite-upkeep")
         stack.push_async_callback(_end, maintaining)
         if fresh is None:
@@ -69,7 +74,7 @@ async def open_embedded(
         remembering = RememberingStore(store, writer, fresh=fresh)
         learning = asyncio.create_task(remembering.learn(), name="sqlite-learn")
         stack.push_async_callback(_end, learning)
-        yield Embedded(remembering, reader, events, upkeep)
+        yield Embedded(remembering, RememberingReader(reader, remembering), events, upkeep)
 
 
 @contextlib.asynccontextmanager

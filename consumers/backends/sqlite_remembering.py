@@ -98,13 +98,15 @@ class RememberingStore:
             self._numbers.clear()
         views = [self._known(command) for command in commands]
         asking = [i for i, view in enumerate(views) if view is None]
+        full = False  # only a command with a key would ask, and is never known
         if asking:
             snapshot = await self._store.view([commands[i] for i in asking])
             for i, view in zip(asking, snapshot.views, strict=True):
                 views[i] = view
             self._numbers |= snapshot.numbers
+            full = snapshot.full
         numbers = {command.tenant: self._numbers[command.tenant] for command in commands}
-        return Snapshot(tuple(view for view in views if view is not None), numbers)
+        return Snapshot(tuple(view for view in views if view is not None), numbers, full=full)
 
     async def reserve(self, claims: Sequence[Claim]) -> list[Reservation]:
         """See ``consumers.ports.Store.reserve``; the store is asked when somebody may hold a name or the key."""
@@ -132,6 +134,10 @@ class RememberingStore:
             else:
                 self._records.put(address, change.record)
         self._numbers |= batch.numbers
+
+    def recalled(self, address: Address) -> bytes | None:
+        """Return the record of a live resource as of the last commit, or None where only the database knows."""
+        return self._records.get(address)
 
     async def learn(self) -> None:
         """Read all names, then the records of the resources made last until their bytes are used up.

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from consumers.backends.sqlite_commit import commit_batch
+from consumers.backends.sqlite_outcomes import OutcomeBound
 from consumers.backends.sqlite_rows import asked, lines
 from consumers.backends.sqlite_thread import DatabaseThread
 from consumers.errors import DatabaseDamaged
@@ -81,12 +82,14 @@ class SqliteStore:
         thread: DatabaseThread,
         *,
         gateway: str,
+        bound: OutcomeBound,
         committed: Callable[[], None] = lambda: None,
         clock: Clock = time.time,
     ) -> None:
         """``gateway``: the only one alive, outcomes of any other count as unseen; ``committed``: called after each commit."""
         self._thread = thread
         self._gateway = gateway
+        self._bound = bound
         self._committed = committed
         self._clock = clock
         self._marks: dict[tuple[str, str], None] = {}
@@ -129,6 +132,7 @@ class SqliteStore:
         now = self._now()
         self._holders, self._keyed = {}, {}
         await self._thread.run(lambda database: commit_batch(database, batch, now))
+        self._bound.added(batch.outcomes)
         self._committed()
 
     def _now(self) -> int:
@@ -165,7 +169,7 @@ class SqliteStore:
         numbers = dict.fromkeys(tenants, 0)
         numbers.update((tenants[int(position)], int(last)) for position, last in lines(row[3]))
         if not (stored or answered or any(keyed.values())):
-            return Snapshot((_NOTHING,) * len(commands), numbers), holders, keyed
+            return Snapshot((_NOTHING,) * len(commands), numbers, full=self._bound.full), holders, keyed
         views = []
         for command in commands:
             address = command.address
@@ -178,7 +182,7 @@ class SqliteStore:
                     keyed=None if command.key is msgspec.UNSET else keyed.get((command.tenant, command.key)),
                 )
             )
-        return Snapshot(tuple(views), numbers), holders, keyed
+        return Snapshot(tuple(views), numbers, full=self._bound.full), holders, keyed
 
     def _taken(self, database: sqlite3.Connection, claim: Claim, name: Name) -> Taken:
         """Return that the name is taken, with the answer of an identical create that never reached its caller (CP-30)."""

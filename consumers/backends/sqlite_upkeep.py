@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from consumers.backends.sqlite_outcomes import OutcomeBound
 from consumers.backends.sqlite_thread import DatabaseThread
 from consumers.errors import OperatorError
 
@@ -39,6 +40,15 @@ _PURGES: Final = (
     ),
 )
 
+_HELD: Final = """
+SELECT (SELECT count(*) FROM outcome),
+  (SELECT count(*) FROM outcome INDEXED BY outcome_by_key WHERE key IS NOT NULL)
+"""
+_OLDEST: Final = (
+    "DELETE FROM outcome WHERE (tenant, txn) IN"
+    " (SELECT tenant, txn FROM outcome WHERE key IS NULL ORDER BY expires_at LIMIT :slice)"
+)
+
 
 class SqliteUpkeep:
     """Purges and checkpoints in small pieces, so that no batch waits for more than one of them."""
@@ -49,12 +59,15 @@ class SqliteUpkeep:
         checkpointer: DatabaseThread,
         *,
         retention_days: float,
+        bound: OutcomeBound,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._writer = writer
         self._checkpointer = checkpointer
         self._retention_ms = int(retention_days * 24 * 3600 * 1000)
+        self._bound = bound
         self._clock = clock
+        self._purging = asyncio.Lock()
         self._purged_at = 0.0
         self._checkpointed_at = 0.0
         self._rows_checkpointed = 0
@@ -76,25 +89,45 @@ class SqliteUpkeep:
             await asyncio.sleep(PAUSE_S)
 
     async def purge(self) -> int:
-        """Delete all that has had its time: outcomes, events, places of deleted resources; return how many rows."""
+        """Delete all that has had its time: outcomes, events, places of deleted resources; return how many rows.
+
+        And the oldest outcomes without an Idempotency-Key, where there are more than may be.
+        """
+        async with self._purging:  # two that count the same excess would delete it twice
+            return await self._purge_all()
+
+    async def _purge_all(self) -> int:
         now = int(self._clock() * 1000)
         bounds = {"now": now, "event_cutoff": now - self._retention_ms, "slice": SLICE}
         total = 0
         for statement in _PURGES:
             total += await self._purge(statement, bounds)
-        return total
+        return total + await self._purge_outcomes()
+
+    async def _purge_outcomes(self) -> int:
+        # Beside the writer: to count a million takes it tens of milliseconds.
+        total, keyed = await self._checkpointer.run(lambda database: database.execute(_HELD).fetchone())
+        excess = left = self._bound.counted(total - keyed, keyed)
+        while left > 0:
+            purged = await self._purge_slice(_OLDEST, {"slice": min(SLICE, left)})
+            left = left - purged if purged else 0
+        return excess
 
     async def _purge(self, statement: str, bounds: dict[str, int]) -> int:
         total, purged = 0, SLICE
         while purged == SLICE:
-            started = time.perf_counter()
-            purged = await self._writer.run(lambda database: database.execute(statement, bounds).rowcount)
+            purged = await self._purge_slice(statement, bounds)
             total += purged
-            if purged:
-                # At most a fifth of the writer's time.
-                await asyncio.sleep(4 * (time.perf_counter() - started))
-                await self._checkpoint_if_due()
         return total
+
+    async def _purge_slice(self, statement: str, bounds: dict[str, int]) -> int:
+        started = time.perf_counter()
+        purged: int = await self._writer.run(lambda database: database.execute(statement, bounds).rowcount)
+        if purged:
+            # At most a fifth of the writer's time.
+            await asyncio.sleep(4 * (time.perf_counter() - started))
+            await self._checkpoint_if_due()
+        return purged
 
     async def checkpoint(self) -> None:
         """Copy the log into the database beside the writer, so that the next commit begins the log again."""

@@ -13,8 +13,8 @@ from prometheus_client import generate_latest
 from consumers import apply as apply_module
 from consumers.apply import Answer, ApplyLoop, straight_to
 from consumers.metrics import Metrics
-from consumers.ports import Claim, KeyUsed, Reader, Reply, Reservation
-from consumers.submission import Expired, Failed, OutcomeUnknown
+from consumers.ports import Claim, KeyUsed, Reader, Reply, Reservation, Snapshot
+from consumers.submission import Busy, Expired, Failed, OutcomeUnknown
 from schemas import batches
 from schemas.commands import ChangeCommand, Create
 from schemas.numbering import Batch
@@ -543,3 +543,32 @@ async def test_CP18_a_refusal_that_was_late_when_it_was_planned_is_not_planned_f
     (answer,) = await line.answered(other)
 
     assert status_of(answer) == 422
+
+
+async def test_CP25_where_no_outcome_can_be_kept_a_new_key_is_503_and_a_known_one_is_answered(
+    store: FaultyStore, reader: Reader
+) -> None:
+    known = commands.create(key="k" * 32)
+    line = Line(known)
+    metrics = Metrics()
+    loop = loop_over(line, store, metrics=metrics)
+    await loop.apply([known])
+    view = store.view
+
+    async def full(commands: Sequence[ChangeCommand]) -> Snapshot:
+        return msgspec.structs.replace(await view(commands), full=True)
+
+    store.view = full  # type: ignore[method-assign]
+    new, again = commands.create(key="q" * 32), msgspec.structs.replace(known, txn=commands.new_id())
+    without = commands.create()
+    line.add(new, again, without)
+    assert await loop.apply([new, again, without]) == 3
+    refused, repeated, applied = await line.answered(new, again, without)
+    assert isinstance(refused, Busy)
+    assert (status_of(repeated), status_of(applied)) == (201, 201)
+    assert not await stored(reader, new)
+    assert await reader.outcome("acme", new.txn) is None
+    counted = metrics.registry.get_sample_value(
+        "scimgw_commands_total", {"tenant": "acme", "verb": "create", "result": "full"}
+    )
+    assert counted == 1

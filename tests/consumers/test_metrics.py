@@ -21,7 +21,7 @@ def test_what_was_told_of_a_partition_is_forgotten_when_it_is_left() -> None:
         metrics.halted(partition, 1)
         metrics.progress(partition, 17, 0.5)
         metrics.lag(partition, 3)
-        metrics.outcomes_held(partition, 9)
+        metrics.outcomes_held(partition, 9, 1)
 
     metrics.left(1)
 

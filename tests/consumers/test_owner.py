@@ -13,7 +13,7 @@ from consumers import batch_limit
 from consumers.errors import NotRecovered, StoreUnavailable
 from consumers.metrics import Metrics
 from consumers.owner import PartitionOwner
-from consumers.partition_ports import Addressed, Delivered, OwnershipLost, TransactionTooSlow
+from consumers.partition_ports import Addressed, Delivered, Held, OwnershipLost, TransactionTooSlow
 from consumers.ports import Claim, Granted, Reply, Reservation, Snapshot
 from consumers.slots import TransactionSlots
 from consumers.submission import Failed
@@ -87,7 +87,8 @@ class Store:
 
     async def commit(self, _batch: Batch) -> None: ...
 
-    async def check(self, _now: int) -> None: ...
+    async def check(self, _now: int) -> Held:
+        return Held(0, 0)
 
     async def leave(self) -> None: ...
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas import batches, urns
-from schemas.batches import Crashed, Expired, Step, key_of, outcome_of, plan
+from schemas.batches import Crashed, Expired, Full, Step, key_of, outcome_of, plan
 from schemas.changes import Change, NoChange, View
 from schemas.commands import ChangeCommand, Create, Delete, Replace, Verb
 from schemas.decide import decide, refusal
@@ -428,3 +428,16 @@ def test_INV7_a_refused_use_of_a_key_does_not_own_it() -> None:
 
     assert outcome_of(command(Delete(), key="k"), reused, None).key is None
     assert outcome_of(command(Delete(), key="k"), refusal(NotFound("no User has this id")), None).key == "k"
+
+
+def test_where_no_outcome_can_be_kept_a_new_key_is_not_decided_and_a_known_one_is_answered() -> None:
+    seen = view(user(title="CFO"))
+    known = msgspec.structs.replace(seen, keyed=outcome())
+    asked = [msgspec.structs.replace(command(patch(CEO), txn=f"{n}"), key=f"k{n}") for n in range(2)]
+    late = msgspec.structs.replace(asked[0], accepted_at=0)
+    without = command(patch(CEO), txn="9")
+
+    assert plan([asked[0], without], [seen, seen], NOON, 0, full=True)[0] == Full()
+    assert plan([asked[0], without], [seen, seen], NOON, 0, full=True)[1:] == plan([without], [seen], NOON, 0)
+    assert plan([asked[1]], [known], NOON, 0, full=True) == plan([asked[1]], [known], NOON, 0)
+    assert plan([late], [seen], NOON, 0, full=True) == [Expired()]

@@ -16,10 +16,12 @@ import pytest
 
 from consumers.backends.sqlite_database import open_reader, open_writer
 from consumers.backends.sqlite_events import SqliteEvents
+from consumers.backends.sqlite_outcomes import OutcomeBound
 from consumers.backends.sqlite_reader import SqliteReader
 from consumers.backends.sqlite_store import SqliteStore
 from consumers.backends.sqlite_thread import DatabaseThread
 from consumers.errors import StoreUnavailable
+from consumers.settings import OutcomeSettings
 from schemas.records import ResourceImage
 from tests.contract.commands import create, name_of, replace
 from tests.contract.owner import Owner
@@ -48,7 +50,8 @@ async def opened(
     await writer.open()
     await reading.open()
     try:
-        yield writer, SqliteStore(writer, gateway="here"), SqliteReader(reading), SqliteEvents(reading)
+        store = SqliteStore(writer, gateway="here", bound=OutcomeBound(OutcomeSettings()))
+        yield writer, store, SqliteReader(reading), SqliteEvents(reading)
     finally:
         await reading.close()
         await writer.close()

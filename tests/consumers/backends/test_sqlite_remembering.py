@@ -18,12 +18,14 @@ from hypothesis import strategies as st
 from consumers.apply import Answer, ApplyLoop, straight_to
 from consumers.backends import sqlite_remembering
 from consumers.backends.sqlite_database import open_writer
+from consumers.backends.sqlite_outcomes import OutcomeBound
 from consumers.backends.sqlite_remembering import RememberingStore, minted_by
 from consumers.backends.sqlite_store import SqliteStore
 from consumers.backends.sqlite_thread import DatabaseThread
 from consumers.errors import StoreConflict, StoreUnavailable
 from consumers.metrics import Metrics
 from consumers.ports import Claim, Contended, Granted, Reply, Reservation, Snapshot, Store, Taken
+from consumers.settings import OutcomeSettings
 from schemas.commands import ChangeCommand
 from schemas.numbering import Batch
 from tests.consumers.faults import Line
@@ -36,7 +38,7 @@ class Watched(SqliteStore):
     """A store that counts what it is asked, and fails a commit when it is told to, before or after it is done."""
 
     def __init__(self, thread: DatabaseThread) -> None:
-        super().__init__(thread, gateway=GATEWAY)
+        super().__init__(thread, gateway=GATEWAY, bound=OutcomeBound(OutcomeSettings()))
         self.viewed = 0
         self.reserved = 0
         self.failing = ""
