@@ -32,6 +32,8 @@ from tests.services.redis import RedisServer
 
 PUBLIC_URL: Final = "https://scim.example.com"
 """One name for all gateways: the Location of a resource does not tell through which it was written."""
+GATEWAYS: Final = 2
+WORKERS: Final = 2
 SESSION_S: Final = 3.0
 """After so long without a sign of life a worker's partitions go to the other one."""
 WHOLE_LIMIT_S: Final = 90.0
@@ -59,7 +61,8 @@ class Cluster:
     settings: Mapping[str, str] = {}
     """Further settings of gateways and workers."""
 
-    def __init__(self, directory: Path, *, gateways: int = 2, workers: int = 2) -> None:
+    def __init__(self, directory: Path, environment: Mapping[str, str] | None = None) -> None:
+        """``environment``: more of the programs'."""
         self.directory = directory
         self.broker = self._new_broker()
         self.redis = self._new_redis()
@@ -70,12 +73,13 @@ class Cluster:
             self.broker.bootstrap,
             self.redis.url,
             "faults",
-            gateways=gateways,
-            workers=workers,
+            gateways=GATEWAYS,
+            workers=WORKERS,
             environment={
                 "SCIMGW_KAFKA__SESSION_TIMEOUT_S": str(SESSION_S),
                 "SCIMGW_HTTP__PUBLIC_URL": PUBLIC_URL,
                 **self.settings,
+                **(environment or {}),
             },
             environment_of=self._environment_of,
         )

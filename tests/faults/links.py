@@ -95,11 +95,11 @@ class LinkedCluster(Cluster):
 
     broker: LinkedBroker
 
-    def __init__(self, directory: Path, *, gateways: int = 2, workers: int = 2) -> None:
+    def __init__(self, directory: Path, environment: Mapping[str, str] | None = None) -> None:
         self.links = Links()
         self.redis_links: dict[str, int] = {}
         """Program → port of its connections to Redis."""
-        super().__init__(directory, gateways=gateways, workers=workers)
+        super().__init__(directory, environment)
         self.front = {gateway.name: server_port() for gateway in self.service.gateways}
         """Gateway → port of its clients' connections."""
 

@@ -141,12 +141,12 @@ async def starvation(cluster: Cluster, recorder: Recorder, random: Random) -> li
 class SkewedCluster(Cluster):
     """A ``Cluster`` whose gateways and workers each have a clock that can be set; time that passes is the machine's."""
 
-    def __init__(self, directory: Path, *, gateways: int = 2, workers: int = 2) -> None:
+    def __init__(self, directory: Path, environment: Mapping[str, str] | None = None) -> None:
         self.library = next((path for path in LIBRARIES if Path(path).exists()), None)
         if self.library is None:
             raise Missing("no libfaketime; Debian, Ubuntu: apt-get install faketime")
         directory.mkdir(parents=True, exist_ok=True)
-        super().__init__(directory, gateways=gateways, workers=workers)
+        super().__init__(directory, environment)
 
     def _environment_of(self, name: str) -> Mapping[str, str]:
         self.set_clock(name, "+0")

@@ -85,9 +85,9 @@ def _refusals(client: Any) -> int:
 class PromotingCluster(LinkedCluster):
     """A ``LinkedCluster`` with a second Redis that follows the first: ``redis`` is whoever is primary by now."""
 
-    def __init__(self, directory: Path, *, gateways: int = 2, workers: int = 2) -> None:
+    def __init__(self, directory: Path, environment: Mapping[str, str] | None = None) -> None:
         self.other = RedisServer(directory / "redis-2")
-        super().__init__(directory, gateways=gateways, workers=workers)
+        super().__init__(directory, environment)
 
     async def start(self) -> None:
         """See ``Cluster.start``."""

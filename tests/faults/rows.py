@@ -34,7 +34,7 @@ class Row:
     strike: Callable[[Any, Recorder, Random], Awaitable[Sequence[Strike]]]
     what: str
     distributed: bool = True
-    cluster: Callable[[Path], Cluster] = Cluster
+    cluster: Callable[[Path, Mapping[str, str]], Cluster] = Cluster
     seen: Mapping[str, int] = field(default_factory=dict)
     """What must have been seen, as often for each strike (0: once in the run): names of ``cluster.COUNTERS``."""
     times: Mapping[str, int] = field(default_factory=dict)

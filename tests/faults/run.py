@@ -37,6 +37,7 @@ from tests.faults.outcomes import check_told, parked
 from tests.faults.rows import A_ROUND, READERS, RELEASE_TIMES, ROWS, SIZES
 from tests.faults.servers import serving
 from tests.faults.violations import Violation
+from tests.faults.without import REMOVED, environment_without
 from tests.services.processes import Missing
 
 DONE: Final = "log.jsonl"
@@ -63,6 +64,8 @@ class Run:
     """Where the log is, and the evidence of what failed."""
     minutes: float | None = None
     """No round begins later."""
+    without: str | None = None
+    """The rule that the service is to lack."""
 
     def rounds(self) -> Iterator[tuple[str, int]]:
         """Yield rows and their rounds: the first round of all, then the second of all, so that a part shows everything."""
@@ -81,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if parsed.resume:
         begun, done = _resumed(parsed.resume, begun)
     print(f"seed {begun.seed}", flush=True)
-    run = Run(begun, parsed.names or list(ROWS), parsed.keep, parsed.resume, parsed.minutes)
+    run = Run(begun, parsed.names or list(ROWS), parsed.keep, parsed.resume, parsed.minutes, parsed.without)
     done += _run_all(run, {(one.row, one.round) for one in done})
     by_row = {name: [one for one in done if one.row == name] for name in run.names}
     targets = {name: row.target_s for name, row in ROWS.items() if row.target_s is not None}
@@ -103,6 +106,13 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--resume", type=Path, metavar="DIR", help="log each round in DIR, and go on from there next time"
     )
     parser.add_argument("--minutes", type=float, help="begin no round later than this")
+    parser.add_argument(
+        "--without",
+        choices=REMOVED,
+        metavar="RULE",
+        help="take a rule of the commit protocol away: the run must fail\n"
+        + "\n".join(f"  {rule} {removed.row}: {removed.what}" for rule, removed in REMOVED.items()),
+    )
     parser.add_argument("--check", type=Path, metavar="DIR", help="check a kept run again and stop")
     parsed = parser.parse_args(arguments)
     unknown = [name for name in parsed.names if name not in ROWS]
@@ -155,7 +165,8 @@ def _run_round(run: Run, name: str, number: int) -> Figures:
     began, started = datetime.now(UTC), time.monotonic()
     size, seed = size_of(name, run.begun.size), run.begun.seed + number
     try:
-        result, seen = asyncio.run(run_row(name, size, seed, Plan(rate=run.begun.rate), directory))
+        environment = environment_without(run.without, directory / "product") if run.without else {}
+        result, seen = asyncio.run(run_row(name, size, seed, Plan(rate=run.begun.rate), directory, environment))
         figures = _figures(name, result, seen)
     except Missing as why:
         print(f"{name}: SKIPPED: {why}", file=sys.stderr, flush=True)
@@ -229,8 +240,10 @@ def rounds_of(name: str, size: str) -> int:
     return max(1, times // size_of(name, size).strikes)
 
 
-async def run_row(name: str, size: Size, seed: int, plan: Plan, directory: Path) -> tuple[Result, Counter[str]]:
-    """Run a row; returns what it showed, and what the service's metrics have counted.
+async def run_row(
+    name: str, size: Size, seed: int, plan: Plan, directory: Path, environment: Mapping[str, str] | None = None
+) -> tuple[Result, Counter[str]]:
+    """Run a row; returns what it showed, and what the service's metrics have counted; ``environment``: of its programs.
 
     Raises RuntimeError, alone or in a group, when the service does not come back.
     """
@@ -244,7 +257,7 @@ async def run_row(name: str, size: Size, seed: int, plan: Plan, directory: Path)
     if not row.distributed:
         async with serving(directory / "data") as server:
             return await campaign.run(server, row.strike, size, seed, plan, progress), Counter()
-    cluster = row.cluster(directory)
+    cluster = row.cluster(directory, environment or {})
     cluster.round = seed  # strikes that take turns do not begin with the same in each round
     plan = replace(plan, readers=READERS)
     async with clustered(cluster):

@@ -18,6 +18,7 @@ from tests.faults.history import Operation
 from tests.faults.reference import Bug, Reference
 from tests.faults.rows import ROWS, SIZES
 from tests.faults.simulation import Simulation
+from tests.faults.without import REMOVED, ROOT, environment_without
 
 
 def kept(directory: Path, bug: Bug | None) -> Path:
@@ -128,3 +129,12 @@ def ids_of_two_partitions() -> tuple[str, str]:
     placed = {partition_of("rfc", name, shards=1, partitions=PARTITIONS): name for name in names}
     first, second, *_ = placed.values()
     return first, second
+
+
+@pytest.mark.parametrize("rule", REMOVED)
+def test_a_rule_can_be_taken_away(rule: str, tmp_path: Path) -> None:
+    removed = REMOVED[rule]
+    assert removed.row in ROWS
+    assert environment_without(rule, tmp_path)["PYTHONPATH"] == str(tmp_path)
+    changed = (tmp_path / removed.file).read_text()
+    assert len(changed) == len((ROOT / removed.file).read_text()) - len(removed.line) + len(removed.instead)
