@@ -17,10 +17,11 @@ _NOBODY: Final = bytes(32)
 _BEARER: Final = frozenset({"bearer"})
 
 
-def authenticate(request: web.Request, dialect: str = "scim2", schemes: frozenset[str] = _BEARER) -> Grant:
+def authenticate(request: web.Request, dialect: str | None = "scim2", schemes: frozenset[str] = _BEARER) -> Grant:
     """Return what the request's token grants; the same for every endpoint and for every kind of wrong token.
 
-    ``schemes``: what may stand before the token (RFC 9110 section 11.6.2), in lower case.
+    ``dialect`` is None for what every tenant may ask, whatever it speaks; ``schemes`` is what may stand before the token
+    (RFC 9110 section 11.6.2), in lower case.
     Raises Unauthorized for a missing, unknown or expired token, Forbidden when the tenant does not speak this dialect.
     """
     front = request.app[FRONT]
@@ -35,7 +36,7 @@ def authenticate(request: web.Request, dialect: str = "scim2", schemes: frozense
     if grant is None or not equal or expired or scheme.lower() not in schemes:
         front.metrics.refused_tokens.inc()
         raise Unauthorized("this needs a valid bearer token in the Authorization header")
-    if grant.tenant.dialects is not None and dialect not in grant.tenant.dialects:
+    if dialect is not None and grant.tenant.dialects is not None and dialect not in grant.tenant.dialects:
         raise Forbidden("this token's tenant does not use this interface")
     request[CLIENT] = grant
     return grant

@@ -15,7 +15,7 @@ from schemas.versions import etag
 
 async def read(request: web.Request) -> web.StreamResponse:
     """Answer 200 always: ``pending``, ``applied``, ``refused`` (with the error), or ``unknown``, also for another tenant's."""
-    grant = authenticate(request)
+    grant = authenticate(request, dialect=None)  # the errors of every dialect send their callers here
     front = request.app[FRONT]
     txn, tenant = request.match_info["txn"], grant.tenant.name
     document: dict[str, Any] = {

@@ -471,6 +471,13 @@ def test_a_user_of_another_dialect_is_put_here_and_read_there(cpq: Cpq, rfc: Sci
     assert rfc.read(made["id"])[URN] == {"currency": {"value": "USD"}, "status": {"value": "0"}}
 
 
+def test_what_became_of_a_change_is_told_to_a_tenant_that_may_use_this_alone(service: Service) -> None:
+    lost = Cpq(service, "oracle").put("nobody", {})
+    assert lost.status_code == 404
+    told = service.caller("oracle").get(f"/Outcomes/{lost.headers['Scim-Txn']}").json()
+    assert (told["state"], told["status"]) == ("refused", 404)
+
+
 NAMES = st.sampled_from([*NATIVE, "userName", "schemas", "extensionUser", "enterpriseUser", "emails", "name", "x"])
 VALUES = JSON | NAMES.map(lambda name: NATIVE.get(name, "x"))
 
