@@ -24,7 +24,8 @@ CROWD: Final = "other"
 CONNECTIONS: Final = 64
 """To each gateway: what the service is busy with."""
 TIMES: Final = 5
-PEAK_S: Final = 4
+WARM_UP_S: Final = 3
+PEAK_S: Final = 5
 OVERLOAD_S: Final = 8
 LEAST_GOODPUT: Final = 0.8
 MOST_GATEWAY_MB: Final = 400
@@ -38,6 +39,7 @@ async def overload(cluster: Cluster, recorder: Recorder, random: Random) -> list
     token.write_text(cluster.service.tokens[CROWD])
     await under_way(recorder, random)
     at = time.monotonic_ns()
+    await _goodput(cluster, token, random, CONNECTIONS, WARM_UP_S)
     peak = await _goodput(cluster, token, random, CONNECTIONS, PEAK_S)
     during = await _goodput(cluster, token, random, TIMES * CONNECTIONS, OVERLOAD_S)
     over = time.monotonic_ns()
