@@ -14,6 +14,7 @@ import redis as redis_client
 
 from tests.faults.campaign import Strike, under_way
 from tests.faults.cluster import Cluster
+from tests.faults.disks import no_room
 from tests.faults.history import Recorder
 from tests.faults.links import LinkedCluster
 from tests.faults.proxy import Order
@@ -61,14 +62,42 @@ async def redis_out_of_memory(cluster: Cluster, recorder: Recorder, random: Rand
     await under_way(recorder, random)
     at = time.monotonic_ns()
     with redis_client.Redis.from_url(cluster.redis.url) as client:
-        before = _refusals(client)
+        before = _refusals(client, "OOM")
         client.config_set(
             "maxmemory", int(_info(client, "memory")["used_memory"]) + random.choice([-1_000_000, 20_000])
         )
         await asyncio.sleep(random.uniform(1, 5))
         client.config_set("maxmemory", 0)
-        cluster.noted["refused by Redis"] += _refusals(client) - before
+        cluster.noted["refused by Redis"] += _refusals(client, "OOM") - before
     return await recovered(cluster, recorder, at, back=time.monotonic_ns())
+
+
+class RoomyRedis(RedisServer):
+    """A Redis that lives on when a file may not grow any more, as on a full disk: it synchronises once a second."""
+
+    def _prepare(self) -> Sequence[str]:
+        # By a shell, which hands down that the signal is ignored that goes with the error.
+        return ["sh", "-c", 'trap "" XFSZ; exec "$0" "$@"', *super()._prepare(), "--appendfsync", "everysec"]
+
+
+class FullDiskCluster(Cluster):
+    """A ``Cluster`` whose Redis' disk can be full."""
+
+    def _new_redis(self) -> RedisServer:
+        return RoomyRedis(self.directory / "redis")
+
+
+async def redis_disk_full(cluster: Cluster, recorder: Recorder, random: Random) -> list[Strike]:
+    """Redis' append-only file cannot grow for some seconds; it is not restarted."""
+    await under_way(recorder, random)
+    at = time.monotonic_ns()
+    with redis_client.Redis.from_url(cluster.redis.url) as client:
+        before = _refusals(client, "MISCONF")
+        with no_room(cluster.redis.pid):
+            await asyncio.sleep(random.uniform(2, 6))
+        back = time.monotonic_ns()
+        cluster.noted["refused by Redis"] += _refusals(client, "MISCONF") - before
+    return await recovered(cluster, recorder, at, back=back)
 
 
 def _info(client: Any, section: str) -> dict[str, Any]:
@@ -76,9 +105,9 @@ def _info(client: Any, section: str) -> dict[str, Any]:
     return found
 
 
-def _refusals(client: Any) -> int:
-    """Return how many commands Redis has refused for want of memory."""
-    told = _info(client, "errorstats").get("errorstat_OOM", {"count": 0})
+def _refusals(client: Any, error: str) -> int:
+    """Return how many commands Redis has refused with this error."""
+    told = _info(client, "errorstats").get(f"errorstat_{error}", {"count": 0})
     return int(told["count"])
 
 
