@@ -40,7 +40,10 @@ def _attributes(said: Expressed) -> Iterator[Operation]:
     for name, value in said.attributes.items():
         if isinstance(value, list):
             types = {fold(element.get("type", "")) for element in value}
-            if name in PLURAL_HOMES and not _has_value(said, name):
+            beside = _beside(said, name)
+            if beside is not None and WORK not in types:
+                yield beside  # before the others: a repeat would find it before them
+            elif beside is None and name in PLURAL_HOMES:
                 types.add(WORK)
             yield from _removals(name, types)
             yield Operation("add", name, value)
@@ -50,9 +53,11 @@ def _attributes(said: Expressed) -> Iterator[Operation]:
             yield Operation("replace", name, value)
 
 
-def _has_value(said: Expressed, attribute: str) -> bool:
-    """Tell whether the native field whose home is in this attribute has a value beside it."""
-    return any(value is not None and HOMES[field].attribute == attribute for field, value in said.homed.items())
+def _beside(said: Expressed, attribute: str) -> Operation | None:
+    """Return what sets the native field whose home is in this attribute, None where the body has no value for it."""
+    fields = (field for field, value in said.homed.items() if value is not None)
+    home = next((field for field in fields if HOMES[field].attribute == attribute), None)
+    return None if home is None else Operation("add", HOMES[home].path, said.homed[home])
 
 
 def _removals(name: str, types: set[str]) -> Iterator[Operation]:

@@ -205,6 +205,14 @@ def test_in_an_answers_shape_a_native_email_stands_in_for_one_of_work() -> None:
     assert put(bare(), {"userName": "ann", "emails": [shown], "email": "a"})["emails"] == [{**shown, "value": "a"}]
 
 
+@pytest.mark.parametrize("before", [bare(), RICH, bare(emails=[HOME]), bare(emails=[HOME, WORK])])
+@pytest.mark.parametrize("emails", [[HOME], [PLAIN, HOME], [WORK, HOME], [HOME, {"type": "work"}], []])
+def test_in_an_answers_shape_the_same_again_changes_nothing(before: dict[str, Any], emails: list[Any]) -> None:
+    body = {"userName": "ann", "emails": emails, "email": "w@example.com", "phone": "2"}
+    after = put(before, body)
+    assert put(after, body) == after
+
+
 def test_in_an_answers_shape_the_enterprise_users_attributes_are_set_one_by_one() -> None:
     sent = {"organization": "o", "department": None, "manager": {"value": "n", "displayName": "N"}}
     after = put(RICH, {"userName": "ann", "enterpriseUser": sent})[urns.ENTERPRISE_USER]
