@@ -36,6 +36,7 @@ _WHOLE_CORE: Final = re.compile(rf"{re.escape(CORE)}(?=\s*(?:,|$))", re.ASCII | 
 _ENTERPRISE_NOTATION: Final = re.compile(f"{re.escape(ENTERPRISE)}(?=:|$)", re.ASCII | re.IGNORECASE)
 _MANAGER_ID: Final = re.compile(r":manager\.managerId$", re.ASCII | re.IGNORECASE)
 _URNS: Final = {urns.USER: CORE, urns.ENTERPRISE_USER: ENTERPRISE}
+_OWN_URNS: Final = frozenset(_URNS.values())
 _MANAGER_REF: Final = f"{urns.ENTERPRISE_USER}:manager.$ref"
 
 
@@ -71,10 +72,10 @@ def user_document(told: Shown) -> dict[str, Any]:
     document: dict[str, Any] = {}
     for name, value in told.doc.items():
         if name == "schemas":
-            document[name] = [_URNS.get(urn, urn) for urn in value]
+            document[name] = [_URNS.get(urn, urn) for urn in value if urn.lower() not in _OWN_URNS]
         elif name == urns.ENTERPRISE_USER:
             document |= _enterprise_shown(value, told.manager)
-        else:
+        elif name.lower() not in _OWN_URNS:  # opaque extensions to SCIM 2.0; here they would hide the real ones
             document["timeZone" if name == "timezone" else name] = value
     if told.groups:
         document["groups"] = [_group(membership) for membership in told.groups]

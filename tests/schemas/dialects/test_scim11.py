@@ -595,6 +595,15 @@ def test_attributes_are_asked_for_in_the_notation_of_1_1(attributes: str, names:
         assert kept["meta"] == {"version": 'W/"3"'}
 
 
+@pytest.mark.parametrize("urn", [ENTERPRISE, ENTERPRISE.upper(), CORE])
+def test_what_SCIM_2_keeps_under_a_URN_of_1_1_does_not_hide_what_1_1_means_by_it(urn: str) -> None:
+    doc = {**_ANN, "schemas": [urns.USER, _E, urn], _E: {"division": "D"}, urn: {"division": "other"}}
+    for order in (doc, {name: doc[name] for name in reversed(doc)}):
+        document = user_document(shown(doc=order))
+        assert document["schemas"] == [CORE, ENTERPRISE]
+        assert {name: value for name, value in document.items() if ":" in name} == {ENTERPRISE: {"division": "D"}}
+
+
 @pytest.mark.parametrize("attributes", [None, "", " , "])
 def test_without_names_all_of_the_user_is_asked_for(attributes: str | None) -> None:
     assert projection(attributes) is None
