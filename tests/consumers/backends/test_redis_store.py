@@ -18,6 +18,7 @@ from consumers.errors import NotRecovered, StoreConflict, StoreUnavailable
 from consumers.partition_ports import OwnershipLost
 from consumers.ports import Contended, Granted
 from consumers.settings import RedisSettings
+from schemas.outcomes import KEYED_LIFE_MS
 from schemas.partitions import partition_of
 from tests.contract.commands import create, delete, in_order, name_of, new_name, now, replace
 from tests.contract.owner import claim
@@ -61,6 +62,23 @@ async def one(server: RedisServer) -> AsyncIterator[One]:
     await one.take()
     yield one
     await one.client.close()
+
+
+class TestKeys:
+    async def test_CP30_a_reserved_key_goes_with_the_commit_and_after_a_day_at_the_latest(
+        self, server: RedisServer, one: One
+    ) -> None:
+        """What a dead owner reserved and nobody asked for again must not be left for good."""
+        command = create(key="k-1")
+        with redis.Redis.from_url(server.url) as operator:
+            await one.store.reserve([claim(command)])
+            (reserved,) = operator.keys("*:rk:*")
+            assert 0 < operator.pttl(reserved) <= KEYED_LIFE_MS
+            await one.log.apply(one.store, command)
+            assert operator.keys("*:rk:*") == []
+            await one.store.reserve([claim(create(key="k-2"))])
+            await one.store.check(now())
+            assert operator.keys("*:rk:*") == []
 
 
 class TestBoot:
