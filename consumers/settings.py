@@ -63,8 +63,11 @@ class AdminSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class OutcomeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How many outcomes are kept for those who ask again: of each partition, in the embedded mode of the database."""
 
-    most: Annotated[int, Meta(ge=1000, le=100_000_000)] = 250_000
-    """Without an Idempotency-Key; beyond, the oldest go before their 15 minutes are over."""
+    most: Annotated[int, Meta(ge=50_000, le=100_000_000)] = 250_000
+    """Without an Idempotency-Key; beyond, the oldest go before their 15 minutes are over.
+
+    Never fewer than are decided within a budget: until that is over a second delivery is recognised by them.
+    """
     most_keyed: Annotated[int, Meta(ge=1000, le=100_000_000)] = 500_000
     """With one; beyond, requests under a new key are answered 503 until some have expired, after 24 hours."""
 

@@ -109,6 +109,8 @@ def test_an_unknown_key_of_the_file_is_refused_with_its_line(tmp_path: Path) -> 
         ("SCIMGW_KAFKA__KEY_FILE", "/nowhere", "kafka.key_file"),
         ("SCIMGW_KAFKA__BOOTSTRAP", "127.0.0.1:9092", "kafka.bootstrap"),
         ("SCIMGW_REDIS__SHARDS", "0", "redis.shards"),
+        ("SCIMGW_OUTCOMES__MOST", "49999", "outcomes.most"),
+        ("SCIMGW_OUTCOMES__MOST_KEYED", "999", "outcomes.most_keyed"),
         ("SCIMGW_REDIS__URL", "http://127.0.0.1:6379", "redis.url"),
         ("SCIMGW_REDIS__URL", "127.0.0.1:6379", "redis.url"),
     ],
