@@ -22,6 +22,8 @@ pytestmark = [pytest.mark.services, pytest.mark.timeout(300)]
 
 LIBRARIES: Final = ("/usr/lib/*/faketime", "/usr/lib/faketime", "/usr/local/lib/faketime", "/opt/homebrew/lib/faketime")
 APART_S: Final = 30
+SLOW_S: Final = 5.0
+"""An append that takes so long on a busy machine tells of the clock only that it is out by so much less."""
 PATIENCE_S: Final = 60.0
 
 
@@ -110,7 +112,7 @@ def skew_of(program: Program) -> float:
 
 def is_not_ready(program: Program, says: str) -> bool:
     status, told = program.probe("readyz")
-    return status == 503 and re.search(rf"this clock is (29|30|31)\.\d s {says} the brokers'", told) is not None
+    return status == 503 and re.search(rf"this clock is (2[5-9]|3[0-4])\.\d s {says} the brokers'", told) is not None
 
 
 def is_ready(program: Program) -> bool:
@@ -123,8 +125,8 @@ def test_CP18_a_gateway_that_is_ahead_is_not_ready_until_its_clock_is_right(cloc
         with clocked.apart("gateway-1", APART_S):
             # It compares by its own writes; they count as accepted when the broker took them, so they are decided.
             made = caller.made()
-            eventually(lambda: is_not_ready(gateway, "ahead of"), limit_s=PATIENCE_S)
-            assert skew_of(gateway) == pytest.approx(APART_S, abs=1.5)
+            eventually(lambda: caller.made() and is_not_ready(gateway, "ahead of"), limit_s=PATIENCE_S)
+            assert skew_of(gateway) == pytest.approx(APART_S, abs=SLOW_S)
             ahead = datetime.fromisoformat(made["meta"]["lastModified"]) - datetime.now(UTC)
             assert ahead.total_seconds() < APART_S / 2, "no time of a resource lies in the future"
             assert caller.post("/Users", user()).status_code == 201, "who asks it all the same is served"
@@ -134,7 +136,7 @@ def test_CP18_a_gateway_that_is_ahead_is_not_ready_until_its_clock_is_right(cloc
         assert abs(skew_of(gateway)) < 1
         assert caller.post("/Users", user()).status_code == 201
         log = gateway.log()
-        assert log.count('"clock_out"') == log.count('"clock_agrees"') == 1
+        assert log.count('"clock_out"') == log.count('"clock_agrees"') >= 1
     finally:
         caller.http.close()
         other.http.close()
@@ -176,7 +178,7 @@ def test_CP18_a_worker_whose_clock_is_out_raises_an_alarm_until_it_is_right(
                 return is_not_ready(worker, says)
 
             eventually(told, limit_s=PATIENCE_S)
-            assert skew_of(worker) == pytest.approx(ahead_s, abs=1.5)
+            assert skew_of(worker) == pytest.approx(ahead_s, abs=SLOW_S)
             assert caller.post("/Users", user()).status_code == (503 if ahead_s > 0 else 201)
         eventually(lambda: is_ready(worker), limit_s=PATIENCE_S)
         eventually(lambda: caller.post("/Users", user()).status_code == 201, limit_s=PATIENCE_S)
