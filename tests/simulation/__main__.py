@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
+from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from tests.simulation.planted import PLANTED, Planted, planted
 from tests.simulation.run import Report, simulate
 
 FRESH: Final = 250
 """So many fresh seeds get the chance to catch a planted bug."""
+FRESH_FROM: Final = 50_000
+"""The first of them: none of these ever chose a committed seed, or a number in a run."""
+BLOCK: Final = 25
+TALLY: Final = Path(__file__).with_name("results") / "tally.json"
 EVERY: Final = 100
 BITES: Final = (
     "workers killed",
@@ -50,8 +59,26 @@ BITES: Final = (
     "outcomes replayed",
     "spent keys refused",
     "parked",
+    "claims contended",
 )
 """What every long run must have seen: a fault that hit nothing proves nothing."""
+
+
+class Tally(msgspec.Struct):
+    """How many of so many fresh seeds caught each planted bug."""
+
+    commit: str
+    ended: str
+    """In UTC."""
+    first: int
+    """The first seed."""
+    seeds: int
+    caught: dict[str, int]
+
+
+def read_tally(path: Path = TALLY) -> Tally:
+    """Return what the last long run of the planted bugs came to."""
+    return msgspec.json.decode(path.read_bytes(), type=Tally)
 
 
 def run_one(seed: int, bug: Planted | None) -> Report:
@@ -67,9 +94,14 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--from", dest="first", type=int, default=0, help="the first of them (0)")
     parser.add_argument("--rule", help="remove this rule; all: each rule in turn, over at most 250 seeds")
     parser.add_argument("--every", action="store_true", help="with --rule: count all seeds that catch it, not only one")
+    parser.add_argument(
+        "--tally", action="store_true", help=f"each rule in turn over {FRESH} fresh seeds; kept in {TALLY.name}"
+    )
     parser.add_argument("--jobs", type=int, default=2)
     asked = parser.parse_args(arguments)
     with ProcessPoolExecutor(asked.jobs) as pool:
+        if asked.tally:
+            return _tally(pool, min(asked.seeds, FRESH))
         if asked.rule is None:
             return _clean(pool, asked.first, asked.seeds)
         bugs = [bug for bug in PLANTED if asked.rule in {"all", bug.rule}]
@@ -118,6 +150,29 @@ def _caught(pool: ProcessPoolExecutor, bug: Planted, seeds: Sequence[int], *, ev
     seen = f"caught by {len(caught)} of {tried}, first {caught[0]}" if caught else f"NOT caught by {tried}"
     print(f"{bug.rule:28} {seen:36} {bug.what}", flush=True)
     return bool(caught)
+
+
+def _tally(pool: ProcessPoolExecutor, count: int) -> int:
+    """Count for each planted bug the fresh seeds that catch it; the result so far is written after each block of them."""
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout
+    tally = Tally(commit.strip(), "", FRESH_FROM, 0, {bug.rule: 0 for bug in PLANTED})
+    TALLY.parent.mkdir(exist_ok=True)
+    while tally.seeds < count:
+        start = FRESH_FROM + tally.seeds
+        for bug in PLANTED:
+            tally.caught[bug.rule] += sum(map(_shows, _reports(pool, range(start, start + BLOCK), bug)))
+        tally.seeds += BLOCK
+        tally.ended = datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
+        TALLY.write_bytes(msgspec.json.format(msgspec.json.encode(tally)) + b"\n")
+        print(f"{tally.seeds} of {count} seeds", file=sys.stderr)
+    for bug in PLANTED:
+        print(f"{bug.rule:22} {tally.caught[bug.rule]:>4} of {tally.seeds}  {bug.what}")
+    return 0 if all(tally.caught.values()) else 1
+
+
+def _shows(report: Report) -> bool:
+    """Tell whether the rule was missed, not only a script that does not run without its line."""
+    return any(not complaint.startswith("a script failed") for complaint in report.complaints)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ TENANTS: Final = ("acme", "globex")
 BUDGETS_MS: Final = (20_000, 20_000, 8_000, 6_000)
 PATIENCE_S: Final = 25.0
 NAMES: Final = 4
+RETRY_AFTER_S: Final = (1.0, 3.0)
 KEY_LIFE_S: Final = 23 * 3600.0
 KEY_GONE_S: Final = 25 * 3600.0
 """Between the two it is not said whether a repeat meets its first outcome."""
@@ -56,15 +57,26 @@ class Callers:
         """Be one caller: send so many requests, one after the other."""
         for _ in range(requests):
             await asyncio.sleep(self._random.choice((0.005, 0.02, 0.1, 0.5, 1.5)))
-            again = self._repeat() if self._again and self._random.random() < 0.35 else None
-            if again is not None:
-                await self.send(again)
-                continue
-            tenant = TENANTS[self._random.random() < 0.25]
-            intent = self._intent(tenant)
-            sent = [Sent(tenant, one, self._world.loop.time()) for one in (intent, *self._rival(tenant, intent))]
-            sent[0].rival = len(sent) > 1
-            await asyncio.gather(*(self.send(one) for one in sent))
+            operations = await asyncio.gather(*(self.send(one) for one in self._next()))
+            if any(one is not None and one.status in {503, None} for one in operations) and self._random.random() < 0.5:
+                await asyncio.sleep(self._random.choice(RETRY_AFTER_S))
+
+    def _next(self) -> list[Sent]:
+        """Return what to send now, one request or several at the same moment."""
+        choice = self._random.random()
+        if choice < 0.08:
+            return self._race()
+        if choice < 0.12:
+            tenant, now = TENANTS[self._random.random() < 0.25], self._world.loop.time()
+            return [Sent(tenant, self._intent(tenant), now) for _ in range(6)]
+        again = self._repeat() if self._again and self._random.random() < 0.35 else None
+        if again is not None:
+            return [again]
+        tenant = TENANTS[self._random.random() < 0.25]
+        intent = self._intent(tenant)
+        sent = [Sent(tenant, one, self._world.loop.time()) for one in (intent, *self._rival(tenant, intent))]
+        sent[0].rival = len(sent) > 1
+        return sent
 
     def _rival(self, tenant: str, intent: Intent) -> list[Intent]:
         """Return another request under the same Idempotency-Key, now and then: one of the two is to be refused (CP-30)."""
@@ -78,9 +90,19 @@ class Callers:
 
     async def create_own(self) -> Operation | None:
         """Create a user whose name nobody else wants; None where that did not succeed."""
-        body = bodies.user(self._random, bodies.own_name(self._random))
-        operation = await self.send(Sent(TENANTS[0], Intent("create", body=body), self._world.loop.time()))
-        return operation if operation is not None and operation.status == 201 else None
+        for _ in range(10):
+            body = bodies.user(self._random, bodies.own_name(self._random))
+            operation = await self.send(Sent(TENANTS[0], Intent("create", body=body), self._world.loop.time()))
+            if operation is not None and operation.status == 201:
+                return operation
+            await asyncio.sleep(1.0)
+        return None
+
+    def _race(self) -> list[Sent]:
+        """Return creates with one name for one moment, of which one gets it (CP-19, CP-20)."""
+        tenant, name = TENANTS[self._random.random() < 0.25], bodies.shared_name(self._random, NAMES)
+        now, count = self._world.loop.time(), self._random.choice((2, 3))
+        return [Sent(tenant, Intent("create", body=bodies.user(self._random, name)), now) for _ in range(count)]
 
     def _repeat(self) -> Sent | None:
         """Return a request to send again, unless too much time has passed to say what must come of it."""

@@ -11,7 +11,11 @@ from consumers import failpoints
 from tests.simulation.world import Harm, World, arm
 
 DAY_S: Final = 86_400.0
-POINTS: Final = tuple(point for point in failpoints.POINTS if not point.startswith("gateway."))
+POINTS: Final = (
+    *(point for point in failpoints.POINTS if not point.startswith("gateway.")),
+    *("worker.reserved", "worker.logged") * 2,
+)
+"""Most is at stake between reserving, logging and committing."""
 
 
 class Chaos:
@@ -75,9 +79,8 @@ class Chaos:
 
     def _arm(self) -> None:
         point = self._random.choice(POINTS)
-        harms: tuple[Harm, ...] = ("kill", "kill", "pause", "pause")
-        if point.startswith("takeover."):
-            harms = (*harms, "flush", "flush")
+        harms: tuple[Harm, ...] = ("kill", "kill", "pause", "pause", "failover")
+        harms += ("flush", "flush") if point.startswith("takeover.") else ("away", "away", "failover")
         arm(self._world, point, self._random.choice((1, 1, 2, 4)), self._random.choice(harms))
 
     def _rebalance(self) -> None:
@@ -125,14 +128,20 @@ class Chaos:
         self._world.leapt_at = self._world.loop.time()
         self._world.broker.clean()
 
-    async def autumn(self, delete: Callable[[], Awaitable[None]]) -> None:
-        """Let deleted users be forgotten by the log, then bring back a Redis that still has them (CP-13)."""
+    async def autumn(self, delete: Callable[[], Awaitable[str]]) -> None:
+        """Let a deleted user be forgotten by the log, then bring back a Redis that still has it (CP-13)."""
         world = self._world
         old_writes = world.redis.writes
-        await delete()
-        for days, seconds in ((31.0, 5.0), (1.2, 1.0), (8.0, 0.0)):
-            self.leap(days)
-            await asyncio.sleep(seconds)
+        key = await delete()
+        self.leap(31.0)
+        for _ in range(20):
+            # Its owner lets it go: an owner that lives, sooner or later.
+            if any(entry.key == key and entry.value is None for log in world.broker.state for entry in log.entries):
+                break
+            await asyncio.sleep(1.0)
+        self.leap(1.2)
+        await asyncio.sleep(1.0)
+        self.leap(8.0)
         if world.redis.writes >= old_writes:
             world.counts["old files restored"] += 1
             world.redis.restart(world.redis.writes - old_writes)

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from consumers.errors import LogUnavailable
-from consumers.partition_ports import Appended, Delivered, Ends, OwnershipLost
+from consumers.partition_ports import Appended, Delivered, Ends, OwnershipLost, TransactionTooSlow
 from schemas.commands import decode_command
 from schemas.transactions import StateRecord, Transaction
 from tests.simulation.broker import Entry
@@ -74,6 +74,8 @@ class FakePartitionLog:
                 await self._call(lambda: self._world.broker.commit(self._ids[turn], self._epochs[turn]))
         except (TimeoutError, LogUnavailable) as error:
             self._world.counts["transactions in doubt"] += 1
+            if isinstance(error, TimeoutError):
+                raise TransactionTooSlow("the transaction is in doubt") from error
             raise OwnershipLost("the transaction is in doubt") from error
         return last + 1
 

@@ -97,17 +97,9 @@ PLANTED: Final = (
     Planted(
         rule="CP-11",
         what="a take-over goes on without its fence",
-        script="apply",
-        line="if refusal then return refusal end\n",
-        instead="if refusal and not replays then return refusal end\n",
-        seeds=(1016, 1004),
-    ),
-    Planted(
-        rule="CP-11 (activation)",
-        what="a take-over is ended by who has lost its fence",
         script="owner",
         line="if refusal then return refusal end\n",
-        instead="if refusal and step ~= 'activate' then return refusal end\n",
+        instead="",
         seeds=(1016, 1004),
     ),
     Planted(
@@ -207,14 +199,6 @@ PLANTED: Final = (
         seeds=(1011, 1017, 1027, 1045),
     ),
     Planted(
-        rule="CP-24 (watermark)",
-        what="a commit does not look at the watermark",
-        script="apply",
-        line=" then return {'watermark'} end",
-        instead=" then end",
-        seeds=(1011, 1017, 1027, 1045),
-    ),
-    Planted(
         rule="CP-25",
         what="an expired command leaves an outcome",
         function=batches._step,
@@ -245,6 +229,14 @@ PLANTED: Final = (
         line="if first is not None:",
         instead="if False:",
         seeds=(1067, 1071, 1120),
+    ),
+    Planted(
+        rule="CP-30 (keys)",
+        what="a key that another partition reserved is had by both",
+        script="reserve",
+        line="if keyed[k] and keyed[k] ~= id then return -1 end",
+        instead="",
+        seeds=(1000, 1004, 1017),
     ),
 )
 

@@ -18,7 +18,7 @@ from tests.simulation.network import Network, Process
 from tests.simulation.redis_server import RedisServer
 
 SETTINGS: Final = RedisSettings(url="redis://simulated")
-MOST_COMMANDS: Final = 3
+MOST_COMMANDS: Final = 2
 """Commands of one commit script: 100 in production, so few here that batches take several."""
 LIMIT_S: Final = 1.0
 """After so long a connection that hangs, or whose answers get lost, is seen to be broken."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from consumers.backends.redis_client import Word
 from consumers.backends.redis_store import RedisPartitionStore
 from consumers.partition_ports import OwnershipLost
-from consumers.ports import Claim, Reservation, Snapshot, Taken
+from consumers.ports import Claim, Contended, Reservation, Snapshot, Taken
 from schemas.commands import ChangeCommand
 from schemas.numbering import StoredChange, Watermark
 from schemas.outcomes import Outcome
@@ -61,6 +61,7 @@ class WatchedStore(RedisPartitionStore):
     async def reserve(self, claims: Sequence[Claim]) -> list[Reservation]:
         """See ``Store.reserve``."""
         made = await super().reserve(claims)
+        self._world.counts["claims contended"] += sum(isinstance(one, Contended) for one in made)
         taken = [claim for claim, one in zip(claims, made, strict=True) if isinstance(one, Taken)]
         self._world.witness.taken.update((claim.tenant, claim.resource_id) for claim in taken)
         return made

@@ -66,11 +66,14 @@ async def _run(world: World) -> list[str]:
         world.start_gateway()
     await asyncio.sleep(2.0)
     callers, chaos = Callers(world, random), Chaos(world, random)
-    if random.random() < 0.15:
-        callers.poison = 0.03
+    if random.random() < 0.2:
+        callers.poison = 0.06
+    autumn = random.random()
     try:
-        await _harmed(world, callers, chaos)
+        await _harmed(world, callers, chaos, autumn=autumn < 0.1)
         chaos.heal()
+        if autumn > 0.88:
+            await _autumn(world, callers, chaos)
         if not await _drained(world):
             world.complaints.append(f"not everything was decided {DRAIN_LIMIT_S:.0f} s after the last fault")
             return world.complaints
@@ -79,10 +82,10 @@ async def _run(world: World) -> list[str]:
         await world.end()
 
 
-async def _harmed(world: World, callers: Callers, chaos: Chaos) -> None:
+async def _harmed(world: World, callers: Callers, chaos: Chaos, *, autumn: bool) -> None:
     harm = asyncio.create_task(chaos.run())
     tasks = [asyncio.create_task(callers.run(world.random.choice((15, 25, 40)))) for _ in range(4)]
-    if world.random.random() < 0.2:
+    if autumn:
         tasks.append(asyncio.create_task(_autumn(world, callers, chaos)))
     try:
         await asyncio.gather(*tasks)
@@ -93,12 +96,18 @@ async def _harmed(world: World, callers: Callers, chaos: Chaos) -> None:
 async def _autumn(world: World, callers: Callers, chaos: Chaos) -> None:
     await asyncio.sleep(world.random.uniform(1.0, 8.0))
     created = await callers.create_own()
+    if created is None:
+        return
 
-    async def delete() -> None:
-        if created is not None:
-            intent = Intent("delete", created.resource)
-            await callers.send(Sent(created.tenant, intent, world.loop.time()))
-        await callers.run(8)
+    async def delete() -> str:
+        intent = Intent("delete", created.resource)
+        for _ in range(10):
+            operation = await callers.send(Sent(created.tenant, intent, world.loop.time()))
+            if operation is not None and operation.status in {204, 404}:
+                break
+            await asyncio.sleep(1.0)
+        await callers.run(4)
+        return f"{created.tenant}/User/{created.resource}"
 
     await chaos.autumn(delete)
     await callers.run(5)

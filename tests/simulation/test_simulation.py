@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from consumers.backends.redis_scripts import scripts_for
-from tests.simulation.__main__ import run_one
+from tests.simulation.__main__ import read_tally, run_one
 from tests.simulation.planted import PLANTED, Planted, planted
 from tests.simulation.run import simulate
 
@@ -47,6 +47,11 @@ def test_a_rule_that_is_removed_is_missed(bug: Planted) -> None:
 
 def _complaints(seed: int, bug: Planted | None) -> tuple[str, ...]:
     return run_one(seed, bug).complaints
+
+
+def test_each_rule_that_is_removed_was_missed_by_fresh_seeds_too() -> None:
+    tally = read_tally()
+    assert {bug.rule for bug in PLANTED if not tally.caught.get(bug.rule)} == set()
 
 
 def test_a_patch_is_taken_back() -> None:

@@ -29,6 +29,7 @@ _PREFIX = ShardKeys(0).prefix
 
 async def judge(world: World, callers: Callers) -> list[str]:
     """Return what is wrong, now that nothing disturbs the system and all is decided."""
+    world.judged = True
     await _read_all(world, callers)
     await _probe(world, callers)
     await asyncio.sleep(3.0)

@@ -11,7 +11,7 @@ from random import Random
 from typing import Any, Final, Literal
 from unittest.mock import patch
 
-from consumers import failpoints
+from consumers import failpoints, remote
 from consumers.backends.redis_client import RedisClient
 from consumers.metrics import Metrics
 from consumers.owner import PartitionOwner
@@ -35,9 +35,11 @@ from tests.simulation.redis_server import RedisServer
 from tests.simulation.witness import Witness
 
 ISSUER: Final = "urn:scimgw"
-Harm = Literal["kill", "pause", "flush"]
+Harm = Literal["kill", "pause", "flush", "away", "failover"]
 POISONS: Final = ("poison that kills", "poison that raises")
 """Titles of users whose creation no worker survives, or can decide (CP-26)."""
+SWEEP_S: Final = 0.2
+"""How often a gateway looks at who waits: 0.05 in production, which would be half of all that happens in a run."""
 _METRICS: Final = Metrics()
 
 
@@ -66,7 +68,8 @@ class World:
         self.complaints: list[str] = []
         """What no checker has to work out."""
         self.armed: Harm = "kill"
-        self.healed = False
+        self.healed = self.judged = False
+        """Whether the faults are over, and whether what comes now are the last questions."""
         self.leapt_at = -1.0
         """When time last leapt."""
         self.dealt: dict[int, dict[object, int]] = {partition: {} for partition in self.shard}
@@ -166,7 +169,7 @@ class World:
         broker = self.broker
 
         def again() -> None:
-            if broker.up:
+            if broker.up and not self.judged:
                 self.counts["commands repeated"] += 1
                 broker.commands[partition].append(broker.now(), key, value)
                 appended()
@@ -201,6 +204,10 @@ class Suicide:
                 process.pause(world.random.choice((3.0, 9.0, 16.0)))
             case "flush":
                 world.flush()
+            case "away":
+                world.redis.fall(world.random.choice((0.05, 0.3, 1.0)), hangs=world.random.random() < 0.3)
+            case "failover":
+                world.redis.fail_over_and_back(world.random.choice((1, 1, 2, 3)))
             case _:
                 world.counts["killed at a fail point"] += 1
                 world.kill_worker(process)
@@ -226,6 +233,7 @@ class Patched:
         self._patches: list[Any] = [
             patch.object(failpoints, "os", Suicide(self._world)),
             patch.object(batches, "decide", self._poisoned),
+            patch.object(remote, "SWEEP_S", SWEEP_S),
             *connected(self._world.network),
         ]
         for one in self._patches:
