@@ -21,9 +21,10 @@ async def hashed(
 ) -> str | msgspec.UnsetType | None:
     """Return the hash to store, None to remove the stored one, or UNSET where the tenant keeps no passwords.
 
+    An empty password is none: nobody should be able to log in with it, and to refuse it would cost the whole change.
     Raises Unavailable when too many wait before this one: the queue is bounded by the time that its last may take.
     """
-    if not grant.tenant.keeps_passwords:
+    if not grant.tenant.keeps_passwords or password == "":
         return msgspec.UNSET
     if password is None or password is msgspec.UNSET:
         return password

@@ -110,7 +110,7 @@ async def _read(dialect: Dialect, route: Route, asked: Asked, request: web.Reque
         raise NotFound(_NO_SUCH)
     if "If-None-Match" in request.headers and matches(parse_tags(request.headers["If-None-Match"]), image.version):
         return web.Response(status=304, headers={"ETag": etag(image.version)})
-    shown = await _shown(dialect, route, request, resource_id, image.version, image)
+    shown = await _shown(dialect, route, asked, request, resource_id, image.version, image)
     return _shown_answer(dialect.answer(asked, 200, shown), shown)
 
 
@@ -126,14 +126,20 @@ async def _written(
         image = reply.image
         if image is None:  # an earlier answer again, or a reply that was lost and found as its stored outcome
             image = await request.app[FRONT].reader.get(command.tenant, USER.name, outcome.resource_id)
-        shown = await _shown(dialect, route, request, outcome.resource_id, outcome.version, image)
+        shown = await _shown(dialect, route, asked, request, outcome.resource_id, outcome.version, image)
     response = _shown_answer(dialect.answer(asked, outcome.status, shown), shown)
     response.headers["Scim-Txn"] = outcome.txn
     return response
 
 
 async def _shown(
-    dialect: Dialect, route: Route, request: web.Request, resource_id: str, version: int, image: ResourceImage | None
+    dialect: Dialect,
+    route: Route,
+    asked: Asked,
+    request: web.Request,
+    resource_id: str,
+    version: int,
+    image: ResourceImage | None,
 ) -> Shown:
     """Return what an answer may tell of the user; of one deleted meanwhile only its identity is left."""
     where = request.app[FRONT].origin(request) + _path_of(route, resource_id)
@@ -141,7 +147,7 @@ async def _shown(
         identity = {"schemas": [USER.schema.urn], "id": resource_id}
         return Shown(doc=identity, version=version, location=where, created=None, modified=None)
     doc: dict[str, Any] = msgspec.json.decode(image.doc)
-    groups, manager = await _derived(dialect.derives, request, resource_id, doc)
+    groups, manager = await _derived(dialect.derives(asked), request, resource_id, doc)
     return Shown(
         doc=doc,
         version=version,

@@ -124,9 +124,8 @@ class Dialect(Protocol):
         """What a body may be declared to be."""
         ...
 
-    @property
-    def derives(self) -> frozenset[Derived]:
-        """What its answers show beside the stored resource."""
+    def derives(self, asked: Asked) -> frozenset[Derived]:
+        """Return what the answer to this shows beside the stored resource: only that is looked up."""
         ...
 
     @property

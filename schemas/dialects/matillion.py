@@ -37,7 +37,7 @@ from schemas.codec import decode_json, encode
 from schemas.commands import DEFAULT_RULES, Create, Replace
 from schemas.dialects.dialect import Answer, Asked, Derived, Refused, Route, Shown, Translated, Violations
 from schemas.dialects.shapes import MOST, Flag, Items, Members, Text, known, violations
-from schemas.errors import InvalidSyntax
+from schemas.errors import InvalidSyntax, InvalidValue
 from schemas.json_values import check_json
 from schemas.memberships import Membership
 from schemas.resource_types import USER
@@ -116,6 +116,9 @@ _PLURAL: Final = tuple(name for name, shape in SCIM_USER.shapes.items() if shape
 _SHOWN: Final = tuple(name for name in SCIM_USER.shapes if name != "password")
 
 
+_DERIVED: Final[frozenset[Derived]] = frozenset({"groups"})
+
+
 class Matillion:
     """The contract of the two services."""
 
@@ -132,11 +135,14 @@ class Matillion:
     prefixes: Final = _BASES
     schemes: Final = frozenset({"bearer"})
     media_types: Final = frozenset({"application/json"})
-    derives: Final[frozenset[Derived]] = frozenset({"groups"})
     rules: Final = DEFAULT_RULES
 
+    def derives(self, asked: Asked) -> frozenset[Derived]:
+        """Return what an answer shows beside the stored resource: the groups."""
+        return _DERIVED
+
     def translate(self, asked: Asked, body: bytes, preserves: tuple[str, ...]) -> Translated:
-        """Return the Create or Replace of a ScimUser; raises Violations, InvalidValue and InvalidSyntax."""
+        """Return the Create or Replace of a ScimUser; raises Violations and InvalidSyntax."""
         user = _user(decode_json(body))
         password = user.pop("password", msgspec.UNSET)
         if asked.operation == "create":
@@ -156,16 +162,13 @@ class Matillion:
 
     def refuse(self, refused: Refused) -> Answer:
         """Return the error as a ProblemDetail (RFC 9457), with a violation for each field that is to blame."""
-        to_blame = refused.violations
-        if not to_blame and refused.scim_type == "invalidValue":
-            to_blame = (refused.detail,)  # it names the field: what is wrong is then told by the rules of SCIM
         problem = {
             "type": "about:blank",
             "title": _TITLES.get(refused.status, "Error"),
             "status": refused.status,
             "detail": refused.detail,
             "instance": quote(refused.path, safe="/%:@!$&'()*+,;=~", errors="replace"),
-            "violations": to_blame,
+            "violations": refused.violations,
         }
         return Answer(refused.status, {"Content-Type": "application/problem+json"}, encode(problem))
 
@@ -174,18 +177,23 @@ MATILLION: Final = Matillion()
 
 
 def _user(sent: object) -> dict[str, Any]:
-    """Return a ScimUser in canonical form, with its password; raises Violations, InvalidValue and InvalidSyntax."""
+    """Return a ScimUser in canonical form, with its password; raises Violations and InvalidSyntax."""
     if not isinstance(sent, dict):
         raise InvalidSyntax("The body must be a JSON object.")
-    check_json(sent, "The body", cased=True)
-    found = (*_wrong_name(sent), *violations(sent, SCIM_USER))
-    if found:
-        raise Violations(found[:MOST])
-    user = known(sent, SCIM_USER) | {"schemas": [urns.USER]}
-    for name in _PLURAL:
-        if name in user:
-            user[name] = _one_primary(user[name])
-    return conform(user, USER, DEFAULT_RULES)
+    try:
+        check_json(sent, "The body", cased=True)
+        found = (*_wrong_name(sent), *violations(sent, SCIM_USER))
+        if found:
+            raise Violations(found[:MOST])
+        user = known(sent, SCIM_USER) | {"schemas": [urns.USER]}
+        for name in _PLURAL:
+            if name in user:
+                user[name] = _one_primary(user[name])
+        return conform(user, USER, DEFAULT_RULES)
+    except Violations:
+        raise
+    except InvalidValue as error:
+        raise Violations((error.detail,)) from None  # it names the field: what is wrong is told by the rules of SCIM
 
 
 def _wrong_name(sent: dict[str, Any]) -> tuple[str, ...]:

@@ -43,6 +43,9 @@ _JSON: Final = "application/json"
 _TITLES: Final = {status.value: status.phrase for status in HTTPStatus}
 
 
+_DERIVED: Final[frozenset[Derived]] = frozenset({"manager"})
+
+
 class OracleCpq:
     """The contract."""
 
@@ -51,8 +54,11 @@ class OracleCpq:
     prefixes: Final = ("/rest/v19/scim",)
     schemes: Final = frozenset({"bearer"})
     media_types: Final = frozenset({_JSON, "application/scim+json"})
-    derives: Final[frozenset[Derived]] = frozenset({"manager"})
     rules: Final = DEFAULT_RULES
+
+    def derives(self, asked: Asked) -> frozenset[Derived]:
+        """Return what an answer shows beside the stored resource: the manager's name."""
+        return _DERIVED
 
     def translate(self, asked: Asked, body: bytes, preserves: tuple[str, ...]) -> Translated:
         """Return the PUT as a Patch; raises InvalidSyntax, Violations and InvalidValue."""

@@ -62,6 +62,14 @@ _NOT_LOCAL: Final = Guard(
 )
 
 
+_DERIVED: Final[frozenset[Derived]] = frozenset({"groups", "manager"})
+
+
+def _has_body(asked: Asked) -> bool:
+    """Tell whether the answer shows the user: a change does only where ``attributes`` asks for it."""
+    return asked.operation == "read" or "attributes" in asked.query
+
+
 class WorkspaceOne:
     """The contract of the service."""
 
@@ -78,8 +86,11 @@ class WorkspaceOne:
     prefixes: Final = _BASES
     schemes: Final = frozenset({"hzn", "bearer"})
     media_types: Final = frozenset({"application/json"})
-    derives: Final[frozenset[Derived]] = frozenset({"groups", "manager"})
     rules: Final = DEFAULT_RULES
+
+    def derives(self, asked: Asked) -> frozenset[Derived]:
+        """Return what an answer shows beside the stored resource: groups and manager, where it has a body at all."""
+        return _DERIVED if _has_body(asked) else frozenset()
 
     def translate(self, asked: Asked, body: bytes, preserves: tuple[str, ...]) -> Translated:
         """Return the Patch of a partial user; raises ScimError."""
@@ -89,9 +100,8 @@ class WorkspaceOne:
 
     def answer(self, asked: Asked, status: int, shown: Shown) -> Answer:
         """Return the user as SCIM 1.1 writes it, or 204 for a change that asks to see nothing."""
-        reads = asked.operation == "read"
-        where = {"Location" if reads else "Content-Location": shown.location}
-        if not reads and "attributes" not in asked.query:
+        where = {"Location" if asked.operation == "read" else "Content-Location": shown.location}
+        if not _has_body(asked):
             return Answer(204, where)
         wanted = projection(asked.query.get("attributes"))
         document = user_document(shown)

@@ -238,6 +238,7 @@ def test_CP_22_a_batch_ends_once_its_resources_have_so_many_bytes(monkeypatch: p
     sizes = [len(step.text) for step in whole if isinstance(step, Change)]
     assert len(whole) == len(sizes) == 4
     assert (sizes[1], sizes[3]) == (0, 0), "a delete leaves no resource"
+    assert batches.MOST_BYTES == 8_388_608, "what one transaction holds in memory"
 
     for most, taken in ((0, 1), (sizes[0] - 1, 1), (sizes[0], 3), (sizes[0] + sizes[2] - 1, 3), (sum(sizes), 4)):
         monkeypatch.setattr(batches, "MOST_BYTES", most)

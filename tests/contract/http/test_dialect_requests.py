@@ -122,4 +122,5 @@ def test_metrics_name_the_routes_and_never_what_callers_make_of_them(service: Se
         "/livez",
         "/readyz",
         "/startupz",
+        "/metrics",
     }

@@ -67,6 +67,15 @@ def test_R5_a_new_password_is_a_new_version_and_its_event_is_silent_about_it(ser
     assert again["meta"]["version"] == 'W/"3"', "what is not there cannot be removed"
 
 
+def test_R5_an_empty_password_is_none(service: Service) -> None:
+    caller = service.caller("argon")
+    made = caller.made(password="")
+    removed = caller.patched(made["id"], op("remove", "password"))
+    assert removed["meta"]["version"] == 'W/"1"', "none was stored"
+    kept = caller.made(password=canary())
+    assert caller.patched(kept["id"], op("replace", "password", value=""))["meta"]["version"] == 'W/"1"'
+
+
 def test_R5_a_dropped_password_changes_nothing(rfc: Scim) -> None:
     made = rfc.made(password=canary())
     assert rfc.patched(made["id"], op("replace", "password", value=canary())) == made

@@ -330,7 +330,14 @@ def test_a_problem_has_the_violations() -> None:
 
 
 def test_what_scims_rules_find_wrong_with_a_field_is_a_violation_too() -> None:
-    assert problem(Refused(400, "emails has too many.", "/x", "invalidValue"))["violations"] == ["emails has too many."]
+    with pytest.raises(Violations) as raised:
+        MATILLION.translate(Asked("create", "/x", {}), b'{"meta":{},"userName":"ann","title":"\\u0007"}', ())
+    assert raised.value.violations == (raised.value.detail,)
+    assert "title" in raised.value.detail
+
+
+def test_a_wrong_header_is_no_violation_of_the_body() -> None:
+    assert problem(Refused(400, "Idempotency-Key takes 1 to 255.", "/x", "invalidValue"))["violations"] == []
     assert problem(Refused(400, "The body is not UTF-8.", "/x", "invalidSyntax"))["violations"] == []
 
 

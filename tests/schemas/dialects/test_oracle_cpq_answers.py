@@ -128,7 +128,7 @@ def test_there_is_a_PUT_and_a_GET_of_one_user() -> None:
     assert ORACLE_CPQ.prefixes == ("/rest/v19/scim",)
     assert ORACLE_CPQ.schemes == {"bearer"}
     assert ORACLE_CPQ.media_types == {"application/json", "application/scim+json"}
-    assert ORACLE_CPQ.derives == {"manager"}
+    assert ORACLE_CPQ.derives(Asked("read", path, {})) == {"manager"}
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,9 @@ def test_what_is_asked_of_the_gateway() -> None:
     assert WORKSPACE_ONE.name == "workspace_one"
     assert WORKSPACE_ONE.schemes == {"hzn", "bearer"}
     assert WORKSPACE_ONE.media_types == {"application/json"}
-    assert WORKSPACE_ONE.derives == {"groups", "manager"}
+    assert WORKSPACE_ONE.derives(Asked("read", "/x", {})) == {"groups", "manager"}
+    assert WORKSPACE_ONE.derives(Asked("patch", "/x", {"attributes": ""})) == {"groups", "manager"}
+    assert WORKSPACE_ONE.derives(Asked("patch", "/x", {})) == set(), "204 shows nothing"
     assert WORKSPACE_ONE.rules.patch_no_content is False, "the dialect itself says when there is no content"
 
 
