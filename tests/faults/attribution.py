@@ -26,6 +26,8 @@ class Request:
     """The version it made, if any."""
     twin: Request | None = None
     """Without a key: an identical create, sent before or after, that made the resource this one was answered with."""
+    lost_its_key: bool = False
+    """Whether another request under its Idempotency-Key was told a decision: this one then has no effect."""
     mark: str | None = field(init=False)
     may_have_begun: int = NEVER
     """When the first of the lost requests was sent that may have made the version instead."""
@@ -82,6 +84,7 @@ def attribute(history: Iterable[Operation], events: Sequence[Event]) -> Attribut
     Reports effects nobody asked for, effects of refused requests (INV-6), second effects (INV-2, INV-7, INV-13).
     """
     found = Attribution(_requests(history))
+    _mark_lost_keys(found.requests)
     by_txn: dict[str, list[Request]] = defaultdict(list)
     open_requests: dict[tuple[str, str], list[Request]] = defaultdict(list)
     for request in found.requests:
@@ -119,6 +122,17 @@ def _requests(history: Iterable[Operation]) -> list[Request]:
         else:
             known.attempts.append(operation)
     return requests
+
+
+def _mark_lost_keys(requests: Iterable[Request]) -> None:
+    rivals: dict[tuple[str, str], list[Request]] = defaultdict(list)
+    for request in requests:
+        if request.first.key is not None:
+            rivals[request.first.tenant, request.first.key].append(request)
+    for group in rivals.values():
+        owners = [request for request in group if any(answer.status != 422 for answer in request.answers)]
+        for request in group:
+            request.lost_its_key = bool(owners) and request not in owners
 
 
 def _fits(request: Request, event: Event) -> bool:
@@ -159,12 +173,12 @@ def _unanswered(event: Event, requests: list[Request]) -> list[Request]:
     Among equals the earliest: it bounds the time of the effect least, so no violation is invented.
     """
     possible = [r for r in requests if r.event is None and any(_may_be(a, event) for a in r.attempts)]
-    return sorted(possible, key=lambda r: (_is_decided(r), r.first.if_match not in {None, event.version - 1}))
+    return sorted(possible, key=lambda r: (_is_excluded(r), r.first.if_match not in {None, event.version - 1}))
 
 
-def _is_decided(request: Request) -> bool:
-    """Whether some attempt was told a decision that excludes an effect; only a broken server makes it the writer."""
-    return any(not answer.succeeded for answer in request.answers)
+def _is_excluded(request: Request) -> bool:
+    """Whether a decision that was told excludes an effect; only a broken server makes it the writer."""
+    return request.lost_its_key or any(not answer.succeeded for answer in request.answers)
 
 
 def _may_be(attempt: Operation, event: Event) -> bool:

@@ -288,6 +288,25 @@ def test_INV_7_one_key_that_decides_two_requests_is_found(story: Story) -> None:
     assert story.finds("INV-7", 6, 8)
 
 
+def test_INV_7_a_delete_without_an_answer_may_be_anothers_where_its_key_was_used_for_another_request(
+    story: Story,
+) -> None:
+    """Two deletes went unanswered, one under a key that then answered another request: the other one did it."""
+    story.do(Intent("delete", ann(story), key="k"), lost=True, happens=False)
+    assert story.do(Intent("patch", ann(story), titled("x", "4"), key="k")).succeeded
+    story.do(Intent("delete", ann(story)), lost=True)
+    assert story.check() == []
+
+
+def test_INV_7_a_delete_under_a_key_that_answered_another_request_is_found_where_nobody_else_can_have_done_it(
+    story: Story,
+) -> None:
+    assert story.do(Intent("patch", ann(story), titled("x", "4"), key="k")).succeeded
+    story.do(Intent("delete", ann(story)), lost=True)
+    story.change(7, key="k")
+    assert story.finds("INV-7", 6, 7)
+
+
 def test_INV_7_a_second_effect_of_a_lost_request_with_a_key_is_found(story: Story) -> None:
     intent = Intent("patch", ann(story), titled("x", "4"), key="k")
     story.do(intent, lost=True)
