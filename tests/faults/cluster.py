@@ -85,6 +85,8 @@ class Cluster:
         )
         self.round = 0
         """For strikes that take turns."""
+        self.guests: list[Program] = []
+        """Workers that come and go."""
         self.noted: Counter[str] = Counter()
         """What strikes have seen, beside the metrics."""
         self.excused: list[tuple[str, int, int]] = []
@@ -231,7 +233,7 @@ class Cluster:
 
     async def scrape(self) -> None:
         """Look at the metrics of all processes that answer; the last that one told counts for good."""
-        for program in self.service.programs:
+        for program in (*self.service.programs, *self.guests):
             if program.running:
                 pid = program.pid
                 status, text = await asyncio.to_thread(program.probe, "metrics")
