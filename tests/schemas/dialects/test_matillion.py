@@ -336,6 +336,10 @@ def test_what_scims_rules_find_wrong_with_a_field_is_a_violation_too() -> None:
     assert "title" in raised.value.detail
 
 
+def test_each_answer_shows_the_groups() -> None:
+    assert MATILLION.derives(Asked("create", "/x", {})) == {"groups"}
+
+
 def test_a_wrong_header_is_no_violation_of_the_body() -> None:
     assert problem(Refused(400, "Idempotency-Key takes 1 to 255.", "/x", "invalidValue"))["violations"] == []
     assert problem(Refused(400, "The body is not UTF-8.", "/x", "invalidSyntax"))["violations"] == []
