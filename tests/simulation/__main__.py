@@ -24,6 +24,7 @@ FRESH: Final = 250
 FRESH_FROM: Final = 50_000
 """The first of them: none of these ever chose a committed seed, or a number in a run."""
 BLOCK: Final = 25
+FEW: Final = 3
 TALLY: Final = Path(__file__).with_name("results") / "tally.json"
 EVERY: Final = 100
 BITES: Final = (
@@ -64,16 +65,20 @@ BITES: Final = (
 """What every long run must have seen: a fault that hit nothing proves nothing."""
 
 
+class Count(msgspec.Struct):
+    """How many of so many fresh seeds caught a planted bug."""
+
+    caught: int = 0
+    seeds: int = 0
+
+
 class Tally(msgspec.Struct):
-    """How many of so many fresh seeds caught each planted bug."""
+    """What fresh seeds caught, by the planted bugs' rules."""
 
     commit: str
     ended: str
     """In UTC."""
-    first: int
-    """The first seed."""
-    seeds: int
-    caught: dict[str, int]
+    rules: dict[str, Count]
 
 
 def read_tally(path: Path = TALLY) -> Tally:
@@ -152,22 +157,24 @@ def _caught(pool: ProcessPoolExecutor, bug: Planted, seeds: Sequence[int], *, ev
     return bool(caught)
 
 
-def _tally(pool: ProcessPoolExecutor, count: int) -> int:
-    """Count for each planted bug the fresh seeds that catch it; the result so far is written after each block of them."""
+def _tally(pool: ProcessPoolExecutor, most: int) -> int:
+    """Count for each planted bug the fresh seeds that catch it; the result so far is written after each block of them.
+
+    What few seeds have caught comes first, so that a run that is broken off has told the most.
+    """
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout
-    tally = Tally(commit.strip(), "", FRESH_FROM, 0, {bug.rule: 0 for bug in PLANTED})
+    tally = Tally(commit.strip(), "", {bug.rule: Count() for bug in PLANTED})
     TALLY.parent.mkdir(exist_ok=True)
-    while tally.seeds < count:
-        start = FRESH_FROM + tally.seeds
-        for bug in PLANTED:
-            tally.caught[bug.rule] += sum(map(_shows, _reports(pool, range(start, start + BLOCK), bug)))
-        tally.seeds += BLOCK
+    while left := [bug for bug in PLANTED if tally.rules[bug.rule].seeds < most]:
+        bug = min(left, key=lambda bug: (min(tally.rules[bug.rule].caught, FEW), tally.rules[bug.rule].seeds))
+        count = tally.rules[bug.rule]
+        start = FRESH_FROM + count.seeds
+        count.caught += sum(map(_shows, _reports(pool, range(start, start + BLOCK), bug)))
+        count.seeds += BLOCK
         tally.ended = datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
         TALLY.write_bytes(msgspec.json.format(msgspec.json.encode(tally)) + b"\n")
-        print(f"{tally.seeds} of {count} seeds", file=sys.stderr)
-    for bug in PLANTED:
-        print(f"{bug.rule:22} {tally.caught[bug.rule]:>4} of {tally.seeds}  {bug.what}")
-    return 0 if all(tally.caught.values()) else 1
+        print(f"{bug.rule:22} {count.caught:>4} of {count.seeds}  {bug.what}", flush=True)
+    return 0 if all(count.caught for count in tally.rules.values()) else 1
 
 
 def _shows(report: Report) -> bool:

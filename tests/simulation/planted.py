@@ -44,7 +44,7 @@ PLANTED: Final = (
         function=owner.PartitionOwner._persist_up_to,
         line="raise OwnershipLost(str(error)) from error",
         instead="return",
-        seeds=(1031, 1057),
+        seeds=(1005, 1010, 1030),
     ),
     Planted(
         rule="CP-4",
@@ -52,7 +52,7 @@ PLANTED: Final = (
         script="prelude",
         line="\n    and string.find(info, 'master_replid:' .. REPLID, 1, true))",
         instead=")",
-        seeds=(1008, 1005),
+        seeds=(1002, 1003, 1021, 1038),
     ),
     Planted(
         rule="CP-5",
@@ -60,7 +60,7 @@ PLANTED: Final = (
         script="prelude",
         line="  if redis.call('GET', KEYS[2]) ~= fence then return {'fence'} end\n",
         instead="",
-        seeds=(1019, 1030, 1042),
+        seeds=(1009, 1016, 1021, 1032),
     ),
     Planted(
         rule="CP-6",
@@ -68,7 +68,7 @@ PLANTED: Final = (
         function=transactions.transaction_of,
         line="place = PositionRecord(offset=position, answered=left)",
         instead="place = PositionRecord(offset=position)",
-        seeds=(1000,),
+        seeds=(1000, 1001, 1002, 1003),
     ),
     Planted(
         rule="CP-7",
@@ -76,7 +76,7 @@ PLANTED: Final = (
         function=transactions.transaction_of,
         line="state += [StateRecord(number_key(tenant), encode_record(SeqRecord(seq=n))) for tenant, n in batch.numbers.items()]",
         instead="pass",
-        seeds=(1000,),
+        seeds=(1000, 1001, 1002, 1003),
     ),
     Planted(
         rule="CP-8",
@@ -84,7 +84,7 @@ PLANTED: Final = (
         function=decide._create,
         line="if view.resource is not None or view.gone:",
         instead="if False:",
-        seeds=(1011, 1009),
+        seeds=(1004, 1018, 1021, 1031),
     ),
     Planted(
         rule="CP-9",
@@ -92,7 +92,7 @@ PLANTED: Final = (
         function=topics.wanted,
         line='"min.compaction.lag.ms": Wanted(str(26 * HOUR_MS), least=26 * HOUR_MS),',
         instead="",
-        seeds=(1005,),
+        seeds=(1005, 1019, 1028),
     ),
     Planted(
         rule="CP-11",
@@ -100,7 +100,7 @@ PLANTED: Final = (
         script="owner",
         line="if refusal then return refusal end\n",
         instead="",
-        seeds=(1016, 1004),
+        seeds=(1002, 1041),
     ),
     Planted(
         rule="CP-13",
@@ -108,7 +108,7 @@ PLANTED: Final = (
         function=takeover._usable,
         line="if now - mark.time > OLDEST_MARK_MS or mark.offset < ends.start:",
         instead="if False:",
-        seeds=(1086,),
+        seeds=(1001, 1004, 1009, 1010),
     ),
     Planted(
         rule="CP-14",
@@ -116,7 +116,7 @@ PLANTED: Final = (
         function=replays.fold,
         line="outcomes.append((address.tenant, outcome))",
         instead="pass",
-        seeds=(1000,),
+        seeds=(1000, 1001, 1002, 1003),
     ),
     Planted(
         rule="CP-15",
@@ -124,7 +124,7 @@ PLANTED: Final = (
         script="prelude",
         line="    if not found[i + 1] then return fields[i] end\n",
         instead="",
-        seeds=(1008, 1010),
+        seeds=(1010, 1012, 1021, 1025),
     ),
     Planted(
         rule="CP-17",
@@ -132,7 +132,7 @@ PLANTED: Final = (
         function=batches._step,
         line="answer = replay(command, view)",
         instead="answer = None",
-        seeds=(1000,),
+        seeds=(1000, 1001, 1002, 1004),
     ),
     Planted(
         rule="CP-17 (chaining)",
@@ -140,7 +140,7 @@ PLANTED: Final = (
         function=batches.plan,
         line="_chained(view, changed.get(address))",
         instead="view",
-        seeds=(1017, 1005),
+        seeds=(1002, 1009, 1011, 1013),
     ),
     Planted(
         rule="CP-18",
@@ -148,7 +148,7 @@ PLANTED: Final = (
         function=batches.is_late,
         line="return bool(command.budget) and now >= command.accepted_at + command.budget - margin",
         instead="return False",
-        seeds=(1000,),
+        seeds=(1001, 1003, 1004, 1006),
     ),
     Planted(
         rule="CP-18 (append time)",
@@ -156,7 +156,7 @@ PLANTED: Final = (
         function=deliveries.decoded,
         line="if command.accepted_at > delivered.appended_at:",
         instead="if False:",
-        seeds=(1001,),
+        seeds=(1008, 1012, 1019, 1028),
     ),
     Planted(
         rule="CP-19",
@@ -164,7 +164,7 @@ PLANTED: Final = (
         function=batches.plan,
         line="if address in awaiting or key in keys",
         instead="if key in keys",
-        seeds=(1001, 1023),
+        seeds=(1009, 1021, 1029, 1038),
     ),
     Planted(
         rule="CP-20 (stale)",
@@ -172,7 +172,7 @@ PLANTED: Final = (
         script="reserve",
         line="string.sub(fence, 1, 7) == 'active:' and fence ~= 'active:' .. token\n",
         instead="false\n",
-        seeds=(1025, 1038, 1076),
+        seeds=(1019,),
     ),
     Planted(
         rule="CP-20 (taking over)",
@@ -180,7 +180,7 @@ PLANTED: Final = (
         script="reserve",
         line="string.sub(fence, 1, 7) == 'active:' and fence ~= 'active:' .. token\n",
         instead="fence ~= 'active:' .. token\n",
-        seeds=(1025, 1038, 1076),
+        seeds=(1010,),
     ),
     Planted(
         rule="CP-20 (busy)",
@@ -188,7 +188,7 @@ PLANTED: Final = (
         function=apply.ApplyLoop._reserve,
         line="return result[:i] if i else [_given_up(commands[0])]",
         instead='result[i] = refusal(Uniqueness("it is reserved"))',
-        seeds=(1025, 1038, 1076),
+        seeds=(1010, 1040),
     ),
     Planted(
         rule="CP-24",
@@ -196,7 +196,7 @@ PLANTED: Final = (
         function=redis_store.RedisPartitionStore._pieces,
         line="mark=None if batch.mark is None or i < last else _text(batch.mark),",
         instead="mark=None if batch.mark is None else _text(batch.mark),",
-        seeds=(1011, 1017, 1027, 1045),
+        seeds=(1005, 1006, 1007, 1009),
     ),
     Planted(
         rule="CP-25",
@@ -204,7 +204,7 @@ PLANTED: Final = (
         function=batches._step,
         line="return Expired()",
         instead='return Refusal(status=503, detail="too late")',
-        seeds=(1000,),
+        seeds=(1000, 1002, 1005, 1006),
     ),
     Planted(
         rule="CP-26",
@@ -212,7 +212,7 @@ PLANTED: Final = (
         function=owner.PartitionOwner._batch,
         line=">= MOST_ATTEMPTS",
         instead=">= 10**9",
-        seeds=(1006,),
+        seeds=(1008, 1010, 1017, 1031),
     ),
     Planted(
         rule="CP-27",
@@ -220,7 +220,7 @@ PLANTED: Final = (
         function=remote.RemoteCommands.expire,
         line="if waiting.deadline <= now",
         instead="if False",
-        seeds=(1000,),
+        seeds=(1004, 1008, 1017, 1019),
     ),
     Planted(
         rule="CP-30",
@@ -228,7 +228,7 @@ PLANTED: Final = (
         function=apply.ApplyLoop._reserve,
         line="if first is not None:",
         instead="if False:",
-        seeds=(1067, 1071, 1120),
+        seeds=(1035, 1036, 1038),
     ),
     Planted(
         rule="CP-30 (keys)",
@@ -236,7 +236,7 @@ PLANTED: Final = (
         script="reserve",
         line="if keyed[k] and keyed[k] ~= id then return -1 end",
         instead="",
-        seeds=(1000, 1004, 1017),
+        seeds=(1000, 1002, 1010, 1021),
     ),
 )
 
