@@ -40,8 +40,14 @@ REQUEST_LIMIT_MS: Final = 10_000
 START_LIMIT_S: Final = 15.0
 CLOSE_LIMIT_S: Final = 2.0
 
-CLIENT_ERRORS: Final = (KafkaError, ConsumerStoppedError, IllegalOperation, ProducerClosed, OSError, TimeoutError)
-"""What aiokafka raises when it cannot do something; some of it is not a KafkaError."""
+CLIENT_ERRORS: Final = (
+    *(KafkaError, ConsumerStoppedError, IllegalOperation, ProducerClosed, OSError, TimeoutError),
+    RuntimeError,
+)
+"""What aiokafka raises when it cannot do something; some of it is not a KafkaError.
+
+RuntimeError comes from uvloop, where a connection is reset between two steps of aiokafka's that then writes to it.
+"""
 _REFUSED: Final = (
     AuthenticationFailedError,
     AuthenticationMethodNotSupported,
