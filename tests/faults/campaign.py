@@ -237,7 +237,12 @@ async def run(
     if site.swallows:
         (site.directory / SWALLOWED).touch()
     result.violations += check(
-        history, state, result.events, polled=site.polled, parked=parked(outcomes), swallowed=site.swallows
+        history,
+        state,
+        result.events,
+        polled=site.polled,
+        parked=parked(outcomes, () if result.logs is None else result.logs.dead),
+        swallowed=site.swallows,
     )
     result.violations += check_told(history, result.events, outcomes)
     if result.logs is not None:

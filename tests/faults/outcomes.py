@@ -13,6 +13,7 @@ from tests.faults.collect import PARALLEL, answer_to
 from tests.faults.event_order import decode
 from tests.faults.evidence import Plain, etag_version
 from tests.faults.history import Operation
+from tests.faults.logs import Parked
 from tests.faults.violations import Violation
 
 
@@ -49,10 +50,13 @@ async def asked(urls: Sequence[str], token: str, history: Iterable[Operation]) -
     return found
 
 
-def parked(outcomes: Iterable[dict[str, Any]]) -> frozenset[str]:
-    """Return the txns of commands that were set aside: the third attempt at what kills its worker is not made (CP-26)."""
+def parked(outcomes: Iterable[dict[str, Any]], dead: Iterable[Parked] = ()) -> frozenset[str]:
+    """Return the txns of commands that were set aside: the third attempt at what kills its worker is not made (CP-26).
+
+    ``dead``: what the topic of dead letters holds. A run may last longer than outcomes are kept.
+    """
     told = (outcome for outcome in outcomes if (outcome["state"], outcome.get("status")) == ("refused", 500))
-    return frozenset(outcome["txn"] for outcome in told)
+    return frozenset(outcome["txn"] for outcome in told) | {letter.txn for letter in dead if letter.txn}
 
 
 def check_told(

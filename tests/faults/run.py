@@ -203,18 +203,19 @@ def check_kept(directory: Path) -> list[Violation]:
     history = list(read_history(directory / "history.jsonl"))
     state, events, outcomes = (_records(directory / f"{name}.jsonl") for name in ("state", "events", "outcomes"))
     polled = len({operation.gateway for operation in history}) > 1  # several gateways: the distributed service
+    topics = directory / campaign.TOPICS
+    logs = msgspec.json.decode(topics.read_bytes(), type=Logs) if topics.exists() else Logs()
     told = check(
         history,
         state,
         events,
         polled=polled,
-        parked=parked(outcomes),
+        parked=parked(outcomes, logs.dead),
         swallowed=(directory / campaign.SWALLOWED).exists(),
     )
     told += check_told(history, events, outcomes)
-    topics = directory / campaign.TOPICS
     if topics.exists() and history:
-        told += check_topics(msgspec.json.decode(topics.read_bytes(), type=Logs), events, history[0].tenant)
+        told += check_topics(logs, events, history[0].tenant)
     return told
 
 

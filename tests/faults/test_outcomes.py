@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.faults.history import Intent, Operation
+from tests.faults.logs import Parked
 from tests.faults.outcomes import check_told, parked, told_unknown
 from tests.faults.test_checker_by_hand import Story, titled
 
@@ -79,3 +81,5 @@ def test_what_was_set_aside_is_told_by_its_outcome_alone() -> None:
     ]
 
     assert parked(told) == {"parked"}
+    letter = Parked(partition=0, offset=1, parked_at=2, txn="earlier")
+    assert parked(told, (letter, msgspec.structs.replace(letter, txn=None))) == {"parked", "earlier"}
