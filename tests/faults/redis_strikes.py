@@ -156,13 +156,17 @@ async def redis_promotion(cluster: PromotingCluster, recorder: Recorder, random:
     await under_way(recorder, random)
     at = time.monotonic_ns()
     await cluster.promote()
-    order = list(cluster.redis_links)
+    order, turn = list(cluster.redis_links), cluster.noted["promotions"] % 3
+    cluster.noted["promotions"] += 1
     random.shuffle(order)
+    if turn < 2:
+        # Both ways round for sure: gateways that read before the workers are there, workers there before the gateways.
+        order.sort(key=lambda name: name.startswith("worker") == (turn == 0))
     moved: dict[str, int] = {}
     for name in order:
         await cluster.move([name], new)
         moved[name] = time.monotonic_ns()
-        await asyncio.sleep(random.choice([0.0, random.uniform(*SPLIT_S)]))
+        await asyncio.sleep(random.uniform(*SPLIT_S) if turn < 2 else random.choice([0.0, random.uniform(*SPLIT_S)]))
     cluster.redis, cluster.other = new, old
     found = await recovered(cluster, recorder, at, back=max(moved.values()))
     _hold_against(cluster, recorder, moved)
