@@ -22,6 +22,8 @@ from consumers.settings import KafkaSettings, Settings
 from consumers.topics import Topics, wanted
 from tests.consumers.backends.kafka_topics_of_tests import administering, created, transaction, values
 from tests.faults.brokers import NUMBER, Brokers, Member
+from tests.services.choice import absent
+from tests.services.processes import Missing
 
 pytestmark = [pytest.mark.services, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -34,7 +36,10 @@ PATIENCE_S = 120.0
 @pytest.fixture(scope="module")
 def brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brokers]:
     """Three of them, each record on all."""
-    cluster = Brokers(tmp_path_factory.mktemp("three-brokers"))
+    try:
+        cluster = Brokers(tmp_path_factory.mktemp("three-brokers"))
+    except Missing as why:
+        absent("kafka", str(why))
     try:
         cluster.start()
         yield cluster
