@@ -13,7 +13,6 @@ from consumers.ports import Reply
 from gateway.bodies import SCIM_JSON
 from schemas import urns
 from schemas.codec import encode
-from schemas.errors import ScimError
 from schemas.outcomes import Refusal
 from schemas.projection import Projection
 from schemas.records import ResourceImage
@@ -118,11 +117,6 @@ def closed_where_unread(response: web.Response) -> web.Response:
     if response.status in {408, 413}:
         response.force_close()
     return response
-
-
-def scim_error_answer(error: ScimError) -> web.Response:
-    """Return a client's error as an answer."""
-    return error_answer(error.status, error.detail, error.scim_type)
 
 
 def refusal_answer(refusal: Refusal) -> web.Response:

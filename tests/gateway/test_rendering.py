@@ -97,7 +97,7 @@ def test_a_list_has_integers_and_always_Resources(count: int) -> None:
 
 @pytest.mark.parametrize("error", errors.ScimError.__subclasses__(), ids=lambda kind: str(kind.__name__))
 def test_every_error_of_a_client_is_written_as_SCIM_wants_it(error: type[errors.ScimError]) -> None:
-    response = rendering.scim_error_answer(error("what to do"))
+    response = rendering.error_answer(error.status, "what to do", error.scim_type)
     shown = body(response)
     expected = {"schemas": [urns.ERROR], "status": str(error.status), "detail": "what to do"}
     if error.scim_type is not None:

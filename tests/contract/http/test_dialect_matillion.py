@@ -6,7 +6,7 @@ Every answer of every test is held against the schema in Maia's document (``chec
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import httpx2
@@ -19,6 +19,7 @@ from consumers.submission import Busy, Expired, Failed, OutcomeUnknown
 from schemas import urns
 from schemas.commands import ChangeCommand
 from schemas.errors import TooManyRequests
+from tests.contract.http.dialect_caller import DialectCaller
 from tests.contract.http.groups import put_group
 from tests.dialects.bodies import bodies
 from tests.dialects.contracts import example, maia_schemas, validator
@@ -69,28 +70,11 @@ def body(name: str | None = None, **members: Any) -> dict[str, Any]:
     return {"meta": {}, "userName": unique() if name is None else name, **members}
 
 
-class Client:
+class Client(DialectCaller):
     """A client of the services with one token."""
 
     def __init__(self, service: Service, token: str = "rfc") -> None:
-        self.origin = service.origin
-        self._scim = service.speaking(check, token)
-
-    def request(
-        self,
-        method: str,
-        path: str,
-        json: Any = None,
-        *,
-        content: bytes | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> httpx2.Response:
-        """Send one request; ``path`` is behind the origin or a whole URL, a body goes as ``application/json``."""
-        if json is not None:
-            content = to_json(json)
-        sent = {} if content is None else {"Content-Type": "application/json"}
-        url = self.origin + path.removeprefix(self.origin)
-        return self._scim.request(method, url, content=content, headers={**sent, **(headers or {})})
+        super().__init__(service, check, token)
 
 
 def to_json(body: Any) -> bytes:

@@ -18,6 +18,7 @@ from schemas import urns
 from schemas.commands import ChangeCommand
 from schemas.dialects.oracle_cpq_fields import URN
 from schemas.errors import TooManyRequests
+from tests.contract.http.dialect_caller import DialectCaller
 from tests.dialects.bodies import JSON
 from tests.gateway.fronts import Ports, calling, unused
 from tests.schemas.dialects.oracle_cpq_samples import NATIVE, STORED
@@ -69,27 +70,11 @@ def details_of(answer: httpx2.Response, status: int, *details: str) -> Any:
     return body
 
 
-class Cpq:
+class Cpq(DialectCaller):
     """A client of the dialect with one token."""
 
     def __init__(self, service: Service, token: str = "rfc") -> None:
-        self.origin = service.origin
-        self._scim = service.speaking(check, token)
-
-    def request(
-        self,
-        method: str,
-        path: str,
-        json: Any = None,
-        *,
-        content: bytes | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> httpx2.Response:
-        """Send one request; ``path`` is behind the origin, a body goes as ``application/json``."""
-        if json is not None:
-            content = json_text.dumps(json).encode()
-        sent = {} if content is None else {"Content-Type": "application/json"}
-        return self._scim.request(method, self.origin + path, content=content, headers={**sent, **(headers or {})})
+        super().__init__(service, check, token)
 
     def put(self, user_id: str, json: Any, headers: Mapping[str, str] | None = None) -> httpx2.Response:
         """PUT a user."""
