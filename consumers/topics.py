@@ -7,8 +7,8 @@ from typing import Final
 
 import msgspec
 
-HOUR_MS: Final = 3_600_000
-DAY_MS: Final = 24 * HOUR_MS
+from consumers.retention import COMPACTION_LAG_MS, DAY_MS, DELETE_RETENTION_MS, HOUR_MS, LONGEST_LAG_MS
+
 MOST_BATCH_BYTES: Final = 4 * 1024 * 1024
 """``max.message.bytes`` of every topic: what one batch of records may come to."""
 SAFE_COPIES: Final = 3
@@ -124,9 +124,9 @@ def wanted(topics: Topics, *, partitions: int, replication: int, retention_days:
             **common,
             "cleanup.policy": Wanted("compact"),
             # Longer than outcomes live: a position that was compacted away would let a command be applied twice.
-            "min.compaction.lag.ms": Wanted(str(26 * HOUR_MS), least=26 * HOUR_MS),
-            "max.compaction.lag.ms": Wanted(str(28 * DAY_MS), most=28 * DAY_MS),
-            "delete.retention.ms": Wanted(str(7 * DAY_MS)),
+            "min.compaction.lag.ms": Wanted(str(COMPACTION_LAG_MS), least=COMPACTION_LAG_MS),
+            "max.compaction.lag.ms": Wanted(str(LONGEST_LAG_MS), most=LONGEST_LAG_MS),
+            "delete.retention.ms": Wanted(str(DELETE_RETENTION_MS)),
         },
         topics.events: {**whole, "retention.ms": Wanted(str(retention_days * DAY_MS))},
         topics.dead: {**whole, "retention.ms": Wanted(str(28 * DAY_MS))},

@@ -25,6 +25,7 @@ from consumers.backends.redis_keys import ShardKeys
 from consumers.metrics import Metrics
 from consumers.settings import SETTINGS
 from gateway.cli import _parser
+from tests.services.choice import absent
 from tests.services.processes import server_port
 
 ROOT: Final = Path(__file__).parent.parent.parent
@@ -202,7 +203,7 @@ tests:
 def test_prometheus_fires_them_when_it_should(tmp_path: Path) -> None:
     promtool = os.environ.get("PROMTOOL") or shutil.which("promtool")
     if promtool is None:
-        pytest.skip("NO PROMTOOL FOR THIS TEST (Debian: apt-get install prometheus; or name it in PROMTOOL)")
+        absent("promtool", "Debian: apt-get install prometheus; or name it in PROMTOOL")
     cases = tmp_path / "cases.yaml"
     cases.write_text(CASES.format(alerts=ALERTS))
     ran = subprocess.run(

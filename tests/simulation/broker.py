@@ -11,7 +11,8 @@ from typing import Final, Literal
 
 from consumers.errors import LogUnavailable
 from consumers.partition_ports import OwnershipLost
-from consumers.topics import HOUR_MS, Topics, wanted
+from consumers.retention import HOUR_MS
+from consumers.topics import Topics, wanted
 from schemas.events import Headers
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.network import EPOCH_S, Server

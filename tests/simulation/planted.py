@@ -90,7 +90,7 @@ PLANTED: Final = (
         rule="CP-9",
         what="compaction takes records whose outcomes still live",
         function=topics.wanted,
-        line='"min.compaction.lag.ms": Wanted(str(26 * HOUR_MS), least=26 * HOUR_MS),',
+        line='"min.compaction.lag.ms": Wanted(str(COMPACTION_LAG_MS), least=COMPACTION_LAG_MS),',
         instead="",
         seeds=(1005, 1019, 1028),
     ),
