@@ -183,10 +183,15 @@ class PartitionOwner:
             if now - touched >= TOUCH_S:
                 await self._touch()
                 touched = now
-            delivered = await self._feed.take(self._limit.at(now), MOST_BYTES, CHECK_S)
+            most = self._limit.at(now)
+            delivered = await self._feed.take(most, MOST_BYTES, CHECK_S)
             if delivered:
-                hit("worker.taken")
-                await self._step(delivered)
+                async with self._slots.one():
+                    # More may have come while other partitions had the slot, or a rebalance have taken all.
+                    delivered = await self._feed.take(most, MOST_BYTES, 0.0)
+                    if delivered:
+                        hit("worker.taken")
+                        await self._step(delivered)
         await self._answered()
         await self._store.leave()
 
@@ -303,10 +308,9 @@ class PartitionOwner:
             raise OwnershipLost(str(error)) from error
 
     async def _append(self, transaction: Transaction) -> int:
-        async with self._slots.one():
-            started = time.perf_counter()
-            offset = await self._log.append(transaction)
-            self._metrics.step("log", time.perf_counter() - started)
+        started = time.perf_counter()
+        offset = await self._log.append(transaction)
+        self._metrics.step("log", time.perf_counter() - started)
         self._metrics.transactions.inc()
         return offset
 

@@ -1,4 +1,8 @@
-"""How many transactions run at once: small ones on few cores cost more than they carry (CP-22)."""
+"""How many batches are worked on at once: small transactions on few cores cost more than they carry (CP-22).
+
+A batch has its slot from the first look at the store on: what comes for the other partitions meanwhile makes one batch
+each, and not the two halves that would follow each other for ever.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,7 @@ class TransactionSlots:
 
     @asynccontextmanager
     async def one(self) -> AsyncIterator[None]:
-        """Wait for a slot and hold it, 100 ms at most: a hanging transaction must not stop the other partitions."""
+        """Wait for a slot and hold it, 100 ms at most: a hanging one must not stop the other partitions."""
         await self._free.acquire()
         held = [True]
 

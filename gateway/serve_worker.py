@@ -75,8 +75,9 @@ async def _work(settings: Settings, name: str | None) -> int:
 
 
 def _worker(settings: Settings, name: str | None, redis: RedisClient, metrics: Metrics, skew: ClockSkew) -> Worker:
-    # A transaction costs the same whatever it carries: more of them at once than cores only make them smaller (CP-22).
-    slots = TransactionSlots(os.cpu_count() or 1)
+    # A transaction costs the same whatever it carries, and its batch keeps this process and the broker or Redis busy in
+    # turn: more of them at once than every other core can serve only make them smaller (CP-22).
+    slots = TransactionSlots(max(1, (os.cpu_count() or 1) // 2))
 
     def new_group() -> CommandGroup:
         return KafkaCommandGroup(settings.kafka, name)

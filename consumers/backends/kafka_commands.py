@@ -7,7 +7,7 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sized
 from typing import Any, Final
 
 import msgspec
@@ -25,12 +25,13 @@ MOST_WAITING: Final = 10_000
 MOST_WAITING_BYTES: Final = 128 * 1024 * 1024
 """How many commands may wait for the log, and how much they may come to (INV-19)."""
 BATCH_BYTES: Final = 1024 * 1024
-GATHER_S: Final = 0.001
-LONGEST_GATHER_S: Final = 0.010
-"""After a batch its partition's next one gathers for so long for each command there was, and so long at the most.
+LOOK_S: Final = 0.003
+MOST_LOOKS: Final = 5
+"""A partition's commands gather for as long as more of them have come at each look, and for so many looks at the most.
 
-Each batch costs the broker, and the worker that fetches it, as much as several commands do. A caller alone never waits
-for it: the next command comes after the answer to the last.
+Each batch costs the broker, and the worker that fetches it, as much as several commands do; answers come by the batch,
+and so do the requests that follow them. A caller alone never waits for it: the next command comes after the answer to
+the last, so there was one in the batch before.
 """
 SHORTEST_PAUSE_S: Final = 0.1
 LONGEST_PAUSE_S: Final = 5.0
@@ -170,8 +171,11 @@ class KafkaCommandLog:
             await asyncio.gather(*lanes, return_exceptions=True)
 
     async def _send_all(self, producer: AIOKafkaProducer, lane: _Lane) -> None:
+        last = 1
         while True:
             await lane.filled.wait()
+            if last > 1:
+                await _settled(lane.queue)
             builder, taken = self._gathered(producer, lane.queue)
             if not lane.queue:
                 lane.filled.clear()
@@ -184,7 +188,7 @@ class KafkaCommandLog:
                 raise
             finally:
                 self._let_go(taken)
-            await asyncio.sleep(min(LONGEST_GATHER_S, GATHER_S * len(taken)))
+            last = len(taken)
 
     def _gathered(self, producer: AIOKafkaProducer, queue: deque[_Waiting]) -> tuple[Any, list[_Waiting]]:
         """Take off the queue what fits into one batch; what its caller no longer waits for is left out."""
@@ -244,6 +248,16 @@ class KafkaCommandLog:
             max_batch_size=BATCH_BYTES,
             max_request_size=MOST_BATCH_BYTES,
         )
+
+
+async def _settled(queue: Sized) -> None:
+    """Wait until no more comes, a moment at the most."""
+    seen = 0
+    for _ in range(MOST_LOOKS):
+        if len(queue) == seen:
+            return
+        seen = len(queue)
+        await asyncio.sleep(LOOK_S)
 
 
 def _fail(waiting: Iterable[_Waiting], error: OperatorError) -> None:

@@ -100,7 +100,7 @@ PLANTED: Final = (
         script="owner",
         line="if refusal then return refusal end\n",
         instead="",
-        seeds=(1002, 1041),
+        seeds=(1074, 1002, 1041),
     ),
     Planted(
         rule="CP-13",
@@ -172,7 +172,7 @@ PLANTED: Final = (
         script="reserve",
         line="string.sub(fence, 1, 7) == 'active:' and fence ~= 'active:' .. token\n",
         instead="false\n",
-        seeds=(1019,),
+        seeds=(1074, 1019),
     ),
     Planted(
         rule="CP-20 (taking over)",
