@@ -23,6 +23,8 @@ class Budget(msgspec.Struct, frozen=True):
     small: int = 1_000
     """Population that creates at ``large`` are compared with."""
     large: int = 200_000
+    minutes: int = 0
+    """How long the row of memory takes; 0: as long as some runs of another row."""
     until: float = float("inf")
     """Monotonic time at which no further run is begun."""
 

@@ -40,6 +40,8 @@ class Running(msgspec.Struct, frozen=True):
     """Each process that gets a column."""
     directory: Path
     """On the file system that the writes go to."""
+    ours: bool = True
+    """False for another product, to be compared with: no ``/metrics`` of ours, versions that do not count changes."""
 
     @property
     def token(self) -> str:
@@ -178,14 +180,16 @@ def free_ports(count: int) -> list[int]:
             each.close()
 
 
-def wait_ready(process: subprocess.Popen[bytes], port: int, log: Path, limit_s: float = START_LIMIT_S) -> None:
-    """Wait for 200 from ``/readyz``. Raises RunFailed with the end of the log."""
+def wait_ready(
+    process: subprocess.Popen[bytes], port: int, log: Path, limit_s: float = START_LIMIT_S, *, route: str = "/readyz"
+) -> None:
+    """Wait for 200 from the route. Raises RunFailed with the end of the log."""
     until = time.monotonic() + limit_s
     while time.monotonic() < until:
         if process.poll() is not None:
             raise RunFailed(f"the server ended with {process.returncode}: {_end_of(log)}")
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{route}", timeout=2) as answer:
                 if answer.status == 200:
                     return
         except (urllib.error.URLError, OSError):

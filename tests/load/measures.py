@@ -88,6 +88,11 @@ class RowResult(msgspec.Struct, frozen=True):
         return not self.failure and all(figure.ok for figure in self.figures)
 
 
+def cpu_ms(run: Run) -> float:
+    """Return milliseconds of CPU a request, of all processes but wrk."""
+    return sum(spent for name, spent in run.cpu_us.items() if name != "wrk") / 1000
+
+
 def measured(measure: Measure, runs: Sequence[Run]) -> Measured:
     """Return the median of a figure and its least and greatest value."""
     values = [measure.read(run) for run in runs if measure.part in {"", run.part}]

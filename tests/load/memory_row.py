@@ -21,6 +21,7 @@ LOADS: Final = (
     Load("list", 64, {"expect": '"itemsPerPage":100,'}),
 )
 ROUNDS: Final = 5
+"""At least; one a minute where ``budget.minutes`` are more."""
 
 
 def memory_runs(deployment: Deployment, budget: Budget, title: str) -> Sequence[Run]:
@@ -31,12 +32,13 @@ def memory_runs(deployment: Deployment, budget: Budget, title: str) -> Sequence[
     """
     made: list[Run] = []
     rounds: list[dict[str, list[float]]] = []
-    each_s = max(1.0, budget.seconds / 3)
+    rounds_due = max(ROUNDS, budget.minutes)
+    each_s = budget.minutes * 60 / rounds_due / len(LOADS) if budget.minutes else max(1.0, budget.seconds / 3)
     with deployment.running(budget.population) as running:
         counted = closed_loop.Counted(running)
         load_average = os.getloadavg()[0]
-        for number in range(ROUNDS):
-            budget.begin(title, f"round {number + 1} of {ROUNDS}")
+        for number in range(rounds_due):
+            budget.begin(title, f"round {number + 1} of {rounds_due}")
             with MemoryWatch(running.watched) as watch:
                 for load in LOADS:
                     tag = f"{load.script[:4]:-<4}{number:02d}"
@@ -70,6 +72,7 @@ def _whole(running: Running, made: Sequence[Run], rounds: Sequence[dict[str, lis
         uvloop=any(uses_uvloop(process.pid) for process in running.watched),
         more={
             "drift_percent": 100 * max(drifts.values()),
+            **{f"drift_percent_{name}": 100 * each for name, each in drifts.items()},
             **{f"anonymous_mib_{name}": each.anonymous for name, each in now.items()},
         },
     )

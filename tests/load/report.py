@@ -47,6 +47,16 @@ def table(report: Report) -> str:
     return "\n".join([*_aligned(lines), *failures, "", *_ground(report)])
 
 
+def comparison(rows: Sequence[RowResult]) -> str:
+    """Return the table of ``tests.load.against``: a line for each load, ours, theirs and the ratios in columns."""
+    compared = [row for row in rows if row.figures]
+    if not compared:
+        return ""
+    lines = [("request", *(f"{figure.title} {figure.unit}".strip() for figure in compared[0].figures))]
+    lines += [(row.title, *(number(figure.value) for figure in row.figures)) for row in compared]
+    return "\n".join(_aligned(lines))
+
+
 def _processes(rows: Sequence[RowResult]) -> list[str]:
     """Return the names of all processes in the order met, wrk last."""
     found = dict.fromkeys(name for row in rows for run in row.runs for name in run.cpu_us)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import zip_longest
 from typing import Final
 
 import msgspec
@@ -11,10 +12,11 @@ from tests.load import closed_loop
 from tests.load.budget import Budget
 from tests.load.deployments import Deployment
 from tests.load.errors import RunFailed
-from tests.load.measures import Floor, Measure, RowResult, Run, measured
+from tests.load.measures import Floor, Measure, RowResult, Run, cpu_ms, measured
 from tests.load.memory_row import memory_runs
 from tests.load.password_row import password_runs
 from tests.load.scale_row import scale_runs
+from tests.load.workers_row import workers_runs
 from tests.load.wrk import Load
 
 
@@ -24,36 +26,58 @@ class Row(msgspec.Struct, frozen=True):
     key: str
     """What ``--rows`` calls it."""
     title: str
-    runs: Callable[[Deployment, Budget, str], Sequence[Run]]
-    """Given the title, for the lines of progress. Raises RunFailed."""
+    runs: Callable[[Deployment, Budget, str], Iterable[Run]]
+    """Given the title, for the lines of progress. Made one by one where it is an iterator. Raises RunFailed."""
     measures: tuple[Measure, ...]
 
 
 def measure_row(row: Row, deployment: Deployment, budget: Budget) -> RowResult:
     """Measure a row; what made a run worthless stands in the result."""
+    return measure_in_turn([(row, deployment)], budget)[0]
+
+
+def measure_in_turn(rows: Sequence[tuple[Row, Deployment]], budget: Budget) -> list[RowResult]:
+    """Measure rows of several deployments, the first run of each before the second of any: the machine's pace changes."""
+    running = [iter(_guarded(row, deployment, budget)) for row, deployment in rows]
+    found: list[list[Run | str]] = [[] for _ in rows]
+    for wave in zip_longest(*running):
+        for each, one in zip(found, wave, strict=True):
+            if one is not None:
+                each.append(one)
+    return [_result(row, each) for (row, _), each in zip(rows, found, strict=True)]
+
+
+def _guarded(row: Row, deployment: Deployment, budget: Budget) -> Iterator[Run | str]:
+    """Yield the runs; in the place of the first that fails, why."""
     try:
-        runs = row.runs(deployment, budget, row.title)
+        yield from row.runs(deployment, budget, row.title)
     except (RunFailed, OSError) as failure:
         # OSError: a server that died, refused or timed out (TimeoutError is one) costs its row, not the other rows.
         # Without its text, which may hold a path: results are committed.
-        said = str(failure) if isinstance(failure, RunFailed) else f"{type(failure).__name__} while it ran"
-        return RowResult(row.key, row.title, (), (), said)
+        yield str(failure) if isinstance(failure, RunFailed) else f"{type(failure).__name__} while it ran"
+
+
+def _result(row: Row, found: Sequence[Run | str]) -> RowResult:
+    runs = [one for one in found if isinstance(one, Run)]
+    failure = next((one for one in found if isinstance(one, str)), "")
+    if failure:
+        return RowResult(row.key, row.title, (), (), failure)
     return RowResult(row.key, row.title, tuple(measured(each, runs) for each in row.measures), tuple(runs))
 
 
-def plain(load: Load) -> Callable[[Deployment, Budget, str], Sequence[Run]]:
+def plain(load: Load) -> Callable[[Deployment, Budget, str], Iterator[Run]]:
     """Return how a row of one load is run: each time on a fresh server with the population."""
 
-    def runs(deployment: Deployment, budget: Budget, title: str) -> Sequence[Run]:
-        made: list[Run] = []
+    def runs(deployment: Deployment, budget: Budget, title: str) -> Iterator[Run]:
         for number in range(budget.runs):
             budget.begin(title, f"run {number + 1} of {budget.runs}")
             with deployment.running(budget.population) as running:
                 counted = closed_loop.Counted(running)
                 closed_loop.warm_up(running, load, counted, f"warm{number:02d}", budget.warm_up_s)
-                made.append(closed_loop.measure(running, load, counted, f"runs{number:02d}", budget.seconds))
+                made = closed_loop.measure(running, load, counted, f"runs{number:02d}", budget.seconds)
                 counted.check()
-        return made
+            # With the server stopped: before the next run another deployment may have its turn.
+            yield made
 
     return runs
 
@@ -66,13 +90,13 @@ def _p50(run: Run) -> float:
     return run.p50_ms
 
 
-def _cpu_ms(run: Run) -> float:
-    """Return milliseconds of CPU a request, of all processes but wrk."""
-    return sum(spent for name, spent in run.cpu_us.items() if name != "wrk") / 1000
-
-
 def _largest(run: Run) -> float:
     return max(run.memory_mib.values())
+
+
+def _megabytes(process: str) -> Callable[[Run], float]:
+    """Read the most resident of one process; the floors of the distributed mode are in MB."""
+    return lambda run: run.memory_mib[process] * 2**20 / 1e6
 
 
 def _more(key: str) -> Callable[[Run], float]:
@@ -83,7 +107,7 @@ def _at_least(rate: float) -> tuple[Measure, ...]:
     return (Measure("rate", "/s", Floor(">=", rate), _rate),)
 
 
-_CPU: Final = Measure("CPU of all processes but wrk", "ms", None, _cpu_ms)
+_CPU: Final = Measure("CPU of all processes but wrk", "ms", None, cpu_ms)
 
 EMBEDDED: Final = (
     Row("create-1", "create, 1 connection", plain(Load("create", 1)), (Measure("p50", "ms", Floor("<=", 4), _p50),)),
@@ -100,7 +124,7 @@ EMBEDDED: Final = (
         "list",
         "list page of 100, 8 connections",
         plain(Load("list", 8, {"expect": '"itemsPerPage":100,'})),
-        (Measure("CPU a page", "ms", Floor("<=", 8), _cpu_ms),),
+        (Measure("CPU a page", "ms", Floor("<=", 8), cpu_ms),),
     ),
     Row(
         "memory",
@@ -143,6 +167,56 @@ KAFKA: Final = (
     ),
     Row("patch-64", "PATCH of one attribute, 64 connections", plain(Load("patch", 64)), (*_at_least(2500), _CPU)),
     Row("get-64", "GET by id, 64 connections", plain(Load("get", 64)), (*_at_least(5000), _CPU)),
+    Row(
+        "memory",
+        "memory under mixed load, 64 connections",
+        memory_runs,
+        tuple(
+            measure
+            for process in ("gateway", "worker")
+            for measure in (
+                Measure(f"{process}: most resident", "MB", Floor("<=", 150), _megabytes(process), "whole"),
+                Measure(
+                    f"{process}: growth, round 2 to the last",
+                    "%",
+                    Floor("<=", 5),
+                    _more(f"drift_percent_{process}"),
+                    "whole",
+                ),
+            )
+        ),
+    ),
+    Row(
+        "scale",
+        "create at the large population against the small, 64 connections",
+        scale_runs,
+        (
+            Measure("small", "/s", None, _rate, "small"),
+            Measure("large", "/s", None, _rate, "large"),
+            Measure("ratio", "", Floor(">=", 0.9), _more("ratio"), "large"),
+        ),
+    ),
+    Row(
+        "workers",
+        "create on two workers against one, 4 partitions, 256 connections",
+        workers_runs,
+        (
+            Measure("CPU with one", "ms", None, cpu_ms, "one"),
+            Measure("CPU with two", "ms", None, cpu_ms, "two"),
+            Measure("ratio", "", Floor("<=", 1.15), _more("ratio"), "two"),
+        ),
+    ),
 )
-TABLES: Final[Mapping[str, tuple[Row, ...]]] = {"embedded": EMBEDDED, "kafka": KAFKA}
+BESIDE: Final = (
+    Measure("rate", "/s", None, _rate),
+    Measure("p50", "ms", None, _p50),
+    Measure("CPU of all processes but wrk", "ms", None, cpu_ms),
+)
+"""What is said of a row on two deployments, and of the one as a multiple of the other."""
+BARE: Final = tuple(
+    msgspec.structs.replace(row, title=f"bare: {row.title}", measures=BESIDE)
+    for row in KAFKA
+    if row.key in {"create-1", "create-64", "create-256", "patch-64", "get-64"}
+)
+TABLES: Final[Mapping[str, tuple[Row, ...]]] = {"embedded": EMBEDDED, "kafka": KAFKA, "bare": BARE}
 """The rows of each deployment, by its name."""
