@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import zip_longest
 from typing import Final
 
 import msgspec
@@ -37,13 +36,21 @@ def measure_row(row: Row, deployment: Deployment, budget: Budget) -> RowResult:
 
 
 def measure_in_turn(rows: Sequence[tuple[Row, Deployment]], budget: Budget) -> list[RowResult]:
-    """Measure rows of several deployments, the first run of each before the second of any: the machine's pace changes."""
-    running = [iter(_guarded(row, deployment, budget)) for row, deployment in rows]
+    """Measure rows of several deployments, a run of each before the next of any, and each time the other way round.
+
+    The machine's pace changes within minutes, and a broker is slower in its first one.
+    """
+    going = [iter(_guarded(row, deployment, budget)) for row, deployment in rows]
     found: list[list[Run | str]] = [[] for _ in rows]
-    for wave in zip_longest(*running):
-        for each, one in zip(found, wave, strict=True):
-            if one is not None:
-                each.append(one)
+    left = list(range(len(rows)))
+    while left:
+        for place in tuple(left):
+            one = next(going[place], None)
+            if one is None:
+                left.remove(place)
+            else:
+                found[place].append(one)
+        left.reverse()
     return [_result(row, each) for (row, _), each in zip(rows, found, strict=True)]
 
 

@@ -42,5 +42,5 @@ def test_deployments_take_turns_run_by_run_and_one_that_fails_stops_alone(tmp_pa
 
     deployment = Embedded(tmp_path)
     found = measure_in_turn([(row("a", -1), deployment), (row("b", 1), deployment)], Budget(runs=3))
-    assert order == ["a0", "b0", "a1", "b1", "a2"]
+    assert order == ["a0", "b0", "b1", "a1", "a2"]
     assert [result.failure for result in found] == ["", "3 timeouts"]
