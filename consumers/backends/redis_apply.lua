@@ -1,6 +1,8 @@
 -- Changes of resources, as a commit (CP-24) or a replay of the log (CP-14): everything is looked at before the first write,
--- because Lua does not roll back. ARGV: the owner's fence; msgpack of the map that `redis_changes.py` makes; the values of
--- resources and outcomes, for which their places in ARGV stand in the map. A replay gives names to whom the log gives them, several at first, because the partitions of a shard are replayed apart.
+-- because Lua does not roll back. ARGV: the owner's fence; msgpack of the map that `redis_changes.py` makes; keys of resources
+-- each with its value; values of outcomes. Lists are flat, and what several changes are about stands once in a list of its own,
+-- for which its place stands in theirs: a table for each change and each name cost as much as Redis' commands. A replay gives
+-- names to whom the log gives them, several at first, because the partitions of a shard are replayed apart.
 
 local asked = cmsgpack.unpack(ARGV[2])
 local replays, changes = asked.replays, asked.changes
@@ -26,53 +28,33 @@ for i, stored in ipairs(values_of(number_keys, 1, #number_keys)) do
   numbers[#numbers + 1] = string.format('%.0f', last)
 end
 
--- What is stored of the resources and the names.
-local states, record_keys = {}, {}
-local holders, reserved, wanted, claimed = {}, {}, {}, {}
-for _, change in ipairs(changes) do
-  local key = change[1]
-  if states[key] == nil then
-    states[key] = false
-    record_keys[#record_keys + 1] = key
-  end
-  local names = change[8]
-  for i = 1, #names, 4 do
-    local holder_key, reservation_key, name = names[i + 1], names[i + 2], names[i + 3]
-    local list = wanted[holder_key]
-    if not list then
-      list = {}
-      wanted[holder_key] = list
-    end
-    list[#list + 1] = name
-    if names[i] == 1 then
-      list = claimed[reservation_key]
-      if not list then
-        list = {}
-        claimed[reservation_key] = list
-      end
-      list[#list + 1] = name
-    end
-  end
-end
+-- What is stored of the resources and the names, by their places.
+local record_keys, groups = asked.records, asked.groups
+local versions, creations, lives, ids = {}, {}, {}, {}
 for i, value in ipairs(values_of(record_keys, 1, #record_keys)) do
   if value then
     local version, created, live = string.match(value, '^(%d+) (%d+) %a+ (%d)\n')
-    states[record_keys[i]] = {tonumber(version), created, live == '1'}
+    versions[i], creations[i], lives[i] = tonumber(version), created, live == '1'
+  else
+    versions[i], creations[i], lives[i] = 0, false, false
   end
 end
-for key, names in pairs(wanted) do holders[key] = fields_of(key, names) end
-for key, names in pairs(claimed) do reserved[key] = fields_of(key, names) end
+local holders, reserved, let_go = {}, {}, {}
+for g, group in ipairs(groups) do
+  holders[g], reserved[g], let_go[g] = fields_of(group[1], group[3]), fields_of(group[2], group[3]), {}
+end
 
--- The same again for what is to be written: key -> field -> value, false to remove it; the last word counts.
-local held, let_go, entries, places, records, gone = {}, {}, {}, {}, {}, {}
+-- The same again for what is to be written, the last word counts: key -> member -> score, and key -> place of a resource ->
+-- score, false to remove it.
+local entries, orders = {}, {}
 
-local function note(notes, key, field, value)
-  local fields = notes[key]
-  if not fields then
-    fields = {}
-    notes[key] = fields
+local function note(notes, key, member, score)
+  local members = notes[key]
+  if not members then
+    members = {}
+    notes[key] = members
   end
-  fields[field] = value
+  members[member] = score
 end
 
 local function without(holder, id)
@@ -83,21 +65,20 @@ local function without(holder, id)
   return #others > 0 and table.concat(others, ' ')
 end
 
-for _, change in ipairs(changes) do
-  local key, id, expected, version, created, live, value = unpack(change, 1, 7)
-  local names, indexed, order_key, record_key, forget = unpack(change, 8, 12)
-  local state = states[key] or {0, created, false}
-  if state[1] ~= expected then return {'conflict', 'a version is not the expected one'} end
-  if not replays and (version ~= expected + 1 or (expected > 0 and not state[3])) then
+local names, indexed, name, entry = asked.names, asked.entries, 1, 1
+for first = 1, #changes, 9 do
+  local place, id, expected, version, created, live, order_key, last_name, last_entry = unpack(changes, first, first + 8)
+  if versions[place] ~= expected then return {'conflict', 'a version is not the expected one'} end
+  if not replays and (version ~= expected + 1 or (expected > 0 and not lives[place])) then
     return {'conflict', 'a resource is deleted already'}
   end
-  for i = 1, #names, 4 do
-    local holder_key, name = names[i + 1], names[i + 3]
-    local holder = holders[holder_key][name]
-    if names[i] == 0 then
+  while name < last_name do
+    local group, at = names[name + 1], names[name + 2]
+    local holder = holders[group][at]
+    if names[name] == 0 then
       holder = without(holder, id)
     else
-      local reservation = reserved[names[i + 2]][name]
+      local reservation = reserved[group][at]
       local by = reservation and string.match(reservation, '^%Z+')
       if replays then
         local others = without(holder, id)
@@ -107,83 +88,83 @@ for _, change in ipairs(changes) do
         if by and by ~= id then return {'conflict', 'a name is reserved for another resource'} end
         holder = id
       end
-      if by == id then note(let_go, names[i + 2], name, false) end
+      if by == id then let_go[group][at] = true end
     end
-    holders[holder_key][name] = holder
-    note(held, holder_key, name, holder)
+    holders[group][at] = holder
+    name = name + 3
   end
-  local since = state[3] and state[2] or created
-  for i = 1, #indexed, 3 do
-    note(entries, indexed[i + 1], indexed[i + 2] .. since .. '\0' .. id, indexed[i] == 1 and '0')
+  local was = lives[place]
+  local since = was and creations[place] or created
+  while entry < last_entry do
+    note(entries, indexed[entry + 1], indexed[entry + 2] .. since .. '\0' .. id, indexed[entry] == 1 and '0')
+    entry = entry + 3
   end
-  note(places, order_key, id, live and since)
-  if forget then gone[#gone + 1] = forget gone[#gone + 1] = record_key end
-  states[key] = {version, since, live}
-  records[key] = value and ARGV[value]
+  if not (was and live) then note(orders, order_key, place, live and since) end -- else it stands there
+  versions[place], creations[place], lives[place], ids[place] = version, since, live, id
 end
 if asked.dry then return {'ok'} end
 
-local function write(notes, set, remove, value_first)
-  for key, fields in pairs(notes) do
-    local sets, removals = {}, {}
-    for field, value in pairs(fields) do
-      if not value then
-        removals[#removals + 1] = field
-      elseif value_first then
-        sets[#sets + 1] = value
-        sets[#sets + 1] = field
+for g, group in ipairs(groups) do
+  local held, free, sets, removals, done = holders[g], let_go[g], {}, {}, {}
+  for at, field in ipairs(group[3]) do
+    if held[at] then
+      sets[#sets + 1] = field
+      sets[#sets + 1] = held[at]
+    else
+      removals[#removals + 1] = field
+    end
+    if free[at] then done[#done + 1] = field end
+  end
+  each_some('HDEL', group[1], removals)
+  each_some('HSET', group[1], sets)
+  each_some('HDEL', group[2], done)
+end
+
+-- Sorted sets; `members` says what the notes are about where it is not the member itself.
+local function write(notes, members)
+  for key, scores in pairs(notes) do
+    local adds, removals = {}, {}
+    for member, score in pairs(scores) do
+      if members then member = members[member] end
+      if score then
+        adds[#adds + 1] = score
+        adds[#adds + 1] = member
       else
-        sets[#sets + 1] = field
-        sets[#sets + 1] = value
+        removals[#removals + 1] = member
       end
     end
-    if #removals > 0 then each_some(remove, key, removals) end
-    if #sets > 0 then each_some(set, key, sets) end
+    each_some('ZREM', key, removals)
+    each_some('ZADD', key, adds)
   end
 end
 
-write(held, 'HSET', 'HDEL', false)
-write(let_go, 'HSET', 'HDEL', false)
-write(entries, 'ZADD', 'ZREM', true)
-write(places, 'ZADD', 'ZREM', true)
-if #gone > 0 then each_some('ZADD', asked.gone_key, gone) end
+write(entries)
+write(orders, ids)
+each_some('ZADD', asked.gone_key, asked.gone)
 
 -- With the time they expire; of those without an Idempotency-Key also what names their create.
-local unkeyed, keyed = {}, {}
-for _, outcome in ipairs(asked.outcomes) do
-  local key, value, expires, txn, first, reserved_key, created_by, repeated_until = unpack(outcome, 1, 8)
-  redis.call('SET', key, ARGV[value], 'PXAT', expires)
-  if first then
-    redis.call('SET', first, txn, 'PXAT', expires, 'NX')
-    redis.call('DEL', reserved_key)
-    keyed[#keyed + 1] = expires
-    keyed[#keyed + 1] = key
-  else
-    unkeyed[#unkeyed + 1] = expires
-    unkeyed[#unkeyed + 1] = created_by and key .. '\0' .. created_by or key
-  end
-  if created_by then redis.call('SET', created_by, txn, 'PXAT', repeated_until) end
+local outcomes, creates, written = asked.outcomes, asked.creates, asked.written
+for i = 1, #outcomes, 2 do
+  redis.call('SET', outcomes[i], ARGV[written + (i + 1) / 2], 'PXAT', outcomes[i + 1])
 end
-if #unkeyed > 0 then
-  each_some('ZADD', asked.held_key, unkeyed)
+for i = 1, #creates, 3 do redis.call('SET', creates[i], creates[i + 1], 'PXAT', creates[i + 2]) end
+for _, key in ipairs(asked.firsts) do
+  redis.call('SET', key[1], key[2], 'PXAT', key[3], 'NX')
+  redis.call('DEL', key[4])
+end
+if #asked.held > 0 then
+  each_some('ZADD', asked.held_key, asked.held)
   bounded(asked.held_key, asked.now, asked.most)
 end
-if #keyed > 0 then
-  each_some('ZADD', asked.keyed_key, keyed)
+if #asked.keyed > 0 then
+  each_some('ZADD', asked.keyed_key, asked.keyed)
   bounded(asked.keyed_key, asked.now)
 end
 for from = 1, #numbers, MOST do
   redis.call('MSET', unpack(numbers, from, math.min(#numbers, from + MOST - 1)))
 end
-local words = {}
-for key, value in pairs(records) do
-  if value then
-    words[#words + 1] = key
-    words[#words + 1] = value
-  end
-end
-for from = 1, #words, MOST do
-  redis.call('MSET', unpack(words, from, math.min(#words, from + MOST - 1)))
+for from = 3, written, MOST do
+  redis.call('MSET', unpack(ARGV, from, math.min(written, from + MOST - 1)))
 end
 -- Behind the records: a replay may find a delete and its tombstone in one stretch of the log.
 for _, forgotten in ipairs(asked.tombstones) do

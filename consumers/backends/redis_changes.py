@@ -29,8 +29,8 @@ class Packing(msgspec.Struct, frozen=True, kw_only=True):
     replays: bool
     dry: bool = False
     """Whether everything is only looked at."""
-    changes: Sequence[Any] = ()
-    outcomes: Sequence[Any] = ()
+    changes: Sequence[list[Any]] = ()
+    outcomes: Sequence[list[Any]] = ()
     numbers: Sequence[Any] = ()
     tombstones: Sequence[Any] = ()
     before: str | None = None
@@ -48,24 +48,74 @@ class Packing(msgspec.Struct, frozen=True, kw_only=True):
     """How many outcomes without a key are kept."""
 
 
-def packed(packing: Packing) -> list[bytes]:
-    """Return the arguments of the script: msgpack, then the values, for which their places among them stand in it.
+def packed(packing: Packing) -> list[bytes | str]:
+    """Return the arguments of the script: msgpack, keys of resources each with its value, values of outcomes.
 
-    Redis' msgpack knows no binary strings, and what need not be unpacked is not copied.
+    Redis' msgpack knows no binary strings, and what need not be unpacked is not copied. It makes tables slowly: lists are
+    flat, and what several changes are about stands once in a list of its own, for which its place (from 1) stands in theirs.
     """
+    asked = msgspec.structs.asdict(packing)
+    records = _put_changes(asked, packing.changes)
+    # The last word counts, as in the script.
+    words: list[bytes | str] = [word for pair in records.items() if pair[1] is not False for word in pair]
+    asked["written"] = 2 + len(words)
+    words += _put_outcomes(asked, packing.outcomes)
+    return [_encoder.encode(asked), *words]
+
+
+def _put_changes(asked: dict[str, Any], changed: Sequence[list[Any]]) -> dict[str, Any]:
+    """Put changes into the map; return the values of the resources by their keys."""
+    values: dict[str, Any] = {}
+    places: dict[str, int] = {}
+    groups: dict[str, tuple[int, str, dict[str, int]]] = {}
+    changes: list[Any] = []
+    names: list[int] = []
+    entries: list[Any] = []
+    gone: list[str] = []
+    for words in changed:
+        key, resource_id, expected, version, created, live, value, named, indexing, order, record_key, forget = words
+        values[key] = value
+        for i in range(0, len(named), 4):
+            gained, holders, reservations, name = named[i : i + 4]
+            group = groups.get(holders)
+            if group is None:
+                group = groups[holders] = len(groups) + 1, reservations, {}
+            names += gained, group[0], group[2].setdefault(name, len(group[2]) + 1)
+        entries += indexing
+        place = places.setdefault(key, len(places) + 1)
+        changes += (
+            place, resource_id, expected, version, created, live, order, len(names) + 1, len(entries) + 1,
+        )  # fmt: skip
+        if forget:
+            gone += forget, record_key
+    asked["changes"], asked["names"], asked["entries"], asked["gone"] = changes, names, entries, gone
+    asked["records"] = list(places)
+    asked["groups"] = [(key, reservations, list(found)) for key, (_, reservations, found) in groups.items()]
+    return values
+
+
+def _put_outcomes(asked: dict[str, Any], outcomes: Sequence[list[Any]]) -> list[bytes]:
+    """Put outcomes into the map; return their values."""
     values: list[bytes] = []
-    changes = [_moved(words, 6, values) for words in packing.changes]
-    outcomes = [_moved(words, 1, values) for words in packing.outcomes]
-    return [_encoder.encode(msgspec.structs.replace(packing, changes=changes, outcomes=outcomes)), *values]
-
-
-def _moved(words: Sequence[Any], at: int, values: list[bytes]) -> list[Any]:
-    """Return the words with a value taken out and its place put in, from 3: a fence and msgpack come before."""
-    moved = list(words)
-    if moved[at] is not False:
-        values.append(moved[at])
-        moved[at] = len(values) + 2
-    return moved
+    stored: list[str] = []
+    creates: list[str] = []
+    firsts: list[tuple[str, ...]] = []
+    held: list[str] = []
+    keyed: list[str] = []
+    for key, value, expires, txn, first, reserved_key, created_by, repeated_until in outcomes:
+        values.append(value)
+        stored += key, expires
+        if first:
+            firsts.append((first, txn, expires, reserved_key))
+            keyed += expires, key
+        else:
+            held += expires, f"{key}\0{created_by}" if created_by else key
+        if created_by:
+            creates += created_by, txn, repeated_until
+    asked["outcomes"], asked["creates"], asked["firsts"], asked["held"], asked["keyed"] = (
+        stored, creates, firsts, held, keyed,
+    )  # fmt: skip
+    return values
 
 
 def change_words(keys: ShardKeys, change: StoredChange) -> list[Any]:
@@ -94,24 +144,25 @@ def change_words(keys: ShardKeys, change: StoredChange) -> list[Any]:
     ]
 
 
-def claim_words(keys: ShardKeys, claims: Sequence[Claim]) -> tuple[list[Any], list[Any], list[Any]]:
-    """Return what the reserve script needs of claims: groups of names, Idempotency-Keys, claims by places among them."""
-    groups: dict[tuple[str, str], dict[str, int]] = {}
-    numbers: dict[tuple[str, str], int] = {}
+def claim_words(keys: ShardKeys, claims: Sequence[Claim]) -> tuple[list[Any], ...]:
+    """Return what the reserve script needs of claims: groups of names, Idempotency-Keys, claims, places of their names."""
+    groups: dict[tuple[str, str], tuple[int, dict[str, int]]] = {}
     keyed: dict[tuple[str, str], int] = {}
-    asking = []
+    asking: list[Any] = []
+    places: list[int] = []
     for claim in claims:
-        places: list[int] = []
         for attribute, name in claim.names:
-            group = (claim.tenant, attribute)
-            names = groups.setdefault(group, {})
-            places += numbers.setdefault(group, len(groups)), names.setdefault(name, len(names) + 1)
+            group = groups.get((claim.tenant, attribute))
+            if group is None:
+                group = groups[claim.tenant, attribute] = len(groups) + 1, {}
+            places += group[0], group[1].setdefault(name, len(group[1]) + 1)
         key = 0 if claim.key is None else keyed.setdefault((claim.tenant, claim.key), len(keyed) + 1)
-        asking.append((claim.resource_id, places, key))
+        asking += claim.resource_id, key, len(places) + 1
     return (
-        [(keys.names(*group), keys.reservations(*group), list(names)) for group, names in groups.items()],
+        [(keys.names(*group), keys.reservations(*group), list(names)) for group, (_, names) in groups.items()],
         [(keys.first(t, key), keys.outcome(t, ""), keys.reserved_key(t, key)) for t, key in keyed],
         asking,
+        places,
     )
 
 

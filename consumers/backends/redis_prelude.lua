@@ -32,34 +32,33 @@ local function refused(fence, fields, writes)
   return nil
 end
 
--- The values of many keys, by as few commands as the stack allows.
-local function values_of(keys, first, last)
+-- The answers of a command that answers for each of its last words, by as few calls as the stack allows.
+local function asked_for(first, last, words, call)
+  if first <= last and last - first < MOST then return call(unpack(words, first, last)) end
   local values, count = {}, 0
   for from = first, last, MOST do
     local to = math.min(last, from + MOST - 1)
-    for i, value in ipairs(redis.call('MGET', unpack(keys, from, to))) do
-      values[count + i] = value
-    end
+    for i, value in ipairs(call(unpack(words, from, to))) do values[count + i] = value end
     count = count + to - from + 1
   end
   return values
 end
 
--- The values of many fields of a hash, as a table field -> value or false.
+-- The values of many keys.
+local function values_of(keys, first, last)
+  return asked_for(first, last, keys, function(...) return redis.call('MGET', ...) end)
+end
+
+-- The values of many fields of a hash, in their order, false for none.
 local function fields_of(key, fields)
-  local found = {}
-  for from = 1, #fields, MOST do
-    local to = math.min(#fields, from + MOST - 1)
-    local values = redis.call('HMGET', key, unpack(fields, from, to))
-    for i = from, to do found[fields[i]] = values[i - from + 1] end
-  end
-  return found
+  return asked_for(1, #fields, fields, function(...) return redis.call('HMGET', key, ...) end)
 end
 
 -- One command with many arguments after its key, in several where they are too many; an even number at a time.
 local function each_some(command, key, words)
-  for from = 1, #words, MOST do
-    redis.call(command, key, unpack(words, from, math.min(#words, from + MOST - 1)))
+  local count = #words
+  for from = 1, count, MOST do
+    redis.call(command, key, unpack(words, from, math.min(count, from + MOST - 1)))
   end
 end
 
