@@ -38,7 +38,7 @@ async def read_body(request: web.Request, media_types: frozenset[str] = _JSON_TY
         raise UnsupportedMediaType("the Content-Encoding is not understood; send the body as it is, or as gzip")
     if request.content_length is not None and request.content_length > front.max_body:
         raise TooLarge(f"the body exceeds {front.max_body} bytes")
-    body = await _received(request)
+    body = await _received(request, front)
     return body if coding == "identity" else _decompressed(body, _WINDOWS[coding], front.max_body)
 
 
@@ -52,11 +52,10 @@ async def expect(request: web.Request) -> None:
         request.writer.output_size = 0  # The answer itself has not begun.
 
 
-async def _received(request: web.Request) -> bytes:
-    front = request.app[FRONT]
+async def _received(request: web.Request, front: Front) -> bytes:
     try:
         if request.content.is_eof():
-            return await request.read()
+            return _arrived(request, front)
         async with asyncio.timeout(front.body_timeout_s):
             return await _arriving(request, front)
     except web.HTTPRequestEntityTooLarge:
@@ -66,6 +65,14 @@ async def _received(request: web.Request) -> bytes:
     except (ConnectionError, web.RequestPayloadError):
         # The client went away or broke its own framing; a defect of this server would be another exception.
         raise InvalidSyntax("the body breaks off before its end") from None
+
+
+def _arrived(request: web.Request, front: Front) -> bytes:
+    """Return a body that is all here, in one call: ``request.read()`` goes the long way, piece by piece."""
+    body = request.content.read_nowait()
+    if len(body) > front.max_body:
+        raise TooLarge(f"the body exceeds {front.max_body} bytes")
+    return body
 
 
 async def _arriving(request: web.Request, front: Front) -> bytes:

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 import msgspec
 from aiohttp import web
-from multidict import CIMultiDict
 
 from consumers.ports import Reply
 from gateway.bodies import SCIM_JSON
@@ -48,7 +47,7 @@ def resource_answer(
     image: ResourceImage, where: str, projection: Projection | None, media_type: str, *, status: int = 200
 ) -> web.Response:
     """Return the resource at the URI ``where`` with its ETag and Location (RFC 7644 section 3.3; O1)."""
-    headers = CIMultiDict({"ETag": etag(image.version), "Location": where, "Content-Type": media_type})
+    headers = {"ETag": etag(image.version), "Location": where, "Content-Type": media_type}
     return web.Response(status=status, body=resource_body(image, where, projection), headers=headers)
 
 
@@ -133,7 +132,7 @@ def replayed_answer(
     """
     outcome = reply.outcome
     where = location(base_url, outcome.resource_id)
-    headers = CIMultiDict({"ETag": etag(outcome.version), "Location": where, "Content-Type": media_type})
+    headers = {"ETag": etag(outcome.version), "Location": where, "Content-Type": media_type}
     if outcome.status == 204:
         return web.Response(status=204)
     if image is None:
