@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from consumers.tallies import Tally, Times
+
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0)
 
 
@@ -15,17 +17,17 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._requests = Counter(
+        self._requests = Tally(
             "scimgw_http_requests_total",
             "Requests answered, by route (its pattern), method and status.",
             ("route", "method", "status"),
             registry=self.registry,
         )
-        self._request_seconds = Histogram(
+        self._request_seconds = Times(
             "scimgw_http_request_seconds",
             "Seconds from the request's headers to its answer, by route.",
             ("route",),
-            buckets=_SECONDS,
+            bounds=_SECONDS,
             registry=self.registry,
         )
         self._commands = Counter(
@@ -64,15 +66,15 @@ class Metrics:
             "Callers told that the outcome is unknown.",
             registry=self.registry,
         )
-        self.appended = Counter(
+        self.appended = Tally(
             "scimgw_commands_appended_total",
             "Commands that the broker acknowledged to this gateway.",
             registry=self.registry,
         )
-        self.reply_seconds = Histogram(
+        self.reply_seconds = Times(
             "scimgw_reply_seconds",
             "Seconds from a command's acknowledged append to its reply.",
-            buckets=_SECONDS,
+            bounds=_SECONDS,
             registry=self.registry,
         )
         self.replies_late = Counter(
@@ -176,8 +178,6 @@ class Metrics:
             "Requests without a valid token.",
             registry=self.registry,
         )
-        self._request_children: dict[tuple[str, str, int], Counter] = {}
-        self._seconds_children: dict[str, Histogram] = {}
         self._command_children: dict[tuple[str, str, str], Counter] = {}
         self._step_children: dict[str, Histogram] = {}
         self._event_children: dict[str, Counter] = {}
@@ -221,15 +221,8 @@ class Metrics:
 
     def request(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count an answered request."""
-        key = (route, method, status)
-        counter = self._request_children.get(key)
-        if counter is None:
-            counter = self._request_children[key] = self._requests.labels(route, method, str(status))
-        counter.inc()
-        histogram = self._seconds_children.get(route)
-        if histogram is None:
-            histogram = self._seconds_children[route] = self._request_seconds.labels(route)
-        histogram.observe(seconds)
+        self._requests.add(route, method, status)
+        self._request_seconds.observe(seconds, route)
 
     def commands(self, tenant: str, verb: str, result: str, count: int) -> None:
         """Count answered commands, and the events of those that were applied."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from functools import partial
 from typing import Final
+
+import msgspec
 
 from consumers.errors import LogUnavailable, OperatorError
 from consumers.failpoints import hit
@@ -42,8 +45,7 @@ OVERDUE_S: Final = 60.0
 """For how long a command whose caller was told "unknown" counts as pending, if no answer comes."""
 
 
-@dataclass(slots=True)
-class _Waiting:
+class _Waiting(msgspec.Struct, kw_only=True):
     """A command that was submitted here and that its caller has no answer to."""
 
     txn: str
@@ -99,9 +101,10 @@ class RemoteCommands:
         self._held = 0
         self._bytes = 0
         """What is not answered, or still being appended: both cost memory."""
-        self._appends: dict[asyncio.Future[Appended], _Waiting] = {}
         self._hanging: list[dict[asyncio.Future[Appended], _Waiting]] = [{} for _ in range(partitions)]
-        """The same by partition, the oldest first."""
+        """The appends that run, by partition, the oldest first."""
+        self._first_deadline = self._first_poll = math.inf
+        """Nobody who waits is due before: what is due is looked for among all of them only then."""
         self._polling: asyncio.Task[None] | None = None
         metrics.in_flight.set_function(self._waiting.__len__)
 
@@ -122,6 +125,7 @@ class RemoteCommands:
         deadline = (command.accepted_at + command.budget) / 1000
         hit("gateway.accepted")
         append = asyncio.ensure_future(self._log.append(partition, f"{tenant}/{resource_id}", value))
+        now = self._clock()
         waiting = self._waiting[command.txn] = _Waiting(
             txn=command.txn,
             tenant=tenant,
@@ -129,14 +133,15 @@ class RemoteCommands:
             future=asyncio.get_running_loop().create_future(),
             append=append,
             size=len(value),
-            submitted=self._clock(),
+            submitted=now,
             deadline=deadline,
-            polls=_polls(self._clock(), deadline),
+            polls=_polls(now, deadline),
         )
         self._held += 1
         self._bytes += waiting.size
-        self._appends[append] = self._hanging[partition][append] = waiting
-        append.add_done_callback(self._append_ended)
+        self._hanging[partition][append] = waiting
+        self._note_due(waiting)
+        append.add_done_callback(partial(self._append_ended, waiting))
         # A caller that goes away cancels the future, not the command, which is on its way.
         return await waiting.future
 
@@ -192,7 +197,9 @@ class RemoteCommands:
 
         What of it is still queued for a broker that is away need not be sent any more: nobody would decide it (CP-18).
         """
-        self._stop_waiting([txn for txn, waiting in self._waiting.items() if waiting.deadline <= now])
+        if self._first_deadline <= now:
+            self._stop_waiting([txn for txn, waiting in self._waiting.items() if waiting.deadline <= now])
+            self._first_deadline = min((waiting.deadline for waiting in self._waiting.values()), default=math.inf)
         for txn in [txn for txn, (_, until) in itertools.islice(self._overdue.items(), 256) if until <= now]:
             del self._overdue[txn]
 
@@ -203,7 +210,7 @@ class RemoteCommands:
     async def close(self) -> None:
         """Abandon, and end the appends that still run; what they had in hand may yet appear."""
         self.abandon()
-        appends = list(self._appends)
+        appends = [append for hanging in self._hanging for append in hanging]
         for append in appends:
             append.cancel()
         await asyncio.gather(*appends, return_exceptions=True)
@@ -228,8 +235,7 @@ class RemoteCommands:
         oldest = next(iter(self._hanging[partition].values()), None)
         return oldest is not None and self._clock() - oldest.submitted > STUCK_S
 
-    def _append_ended(self, append: asyncio.Future[Appended]) -> None:
-        waiting = self._appends.pop(append)
+    def _append_ended(self, waiting: _Waiting, append: asyncio.Future[Appended]) -> None:
         del self._hanging[waiting.partition][append]
         if waiting.answered:
             self._let_go(waiting)
@@ -237,7 +243,7 @@ class RemoteCommands:
             error = append.exception()
             if error is None:
                 hit("gateway.appended")
-                self._metrics.appended.inc()
+                self._metrics.appended.add()
                 waiting.appended = self._clock()
             else:
                 # At once: it may be durable or never become so, waiting does not tell (G3).
@@ -266,7 +272,7 @@ class RemoteCommands:
     def _answer(self, txn: str, answer: Reply | SubmissionError) -> None:
         waiting = self._waiting.pop(txn)
         waiting.answered = True
-        if waiting.append not in self._appends:
+        if waiting.append not in self._hanging[waiting.partition]:
             self._let_go(waiting)
         if waiting.future.done():
             return
@@ -285,6 +291,9 @@ class RemoteCommands:
             if not self._polling.done():
                 return
             self._polling.result()  # raises what would be a defect
+            self._polling = None
+        if self._first_poll > now:
+            return
         due = [txn for txn, waiting in self._waiting.items() if waiting.polls and waiting.polls[-1] <= now]
         due = due[:POLLED_AT_ONCE]
         for txn in due:
@@ -294,7 +303,14 @@ class RemoteCommands:
             again = waiting.submitted + AGAIN * (now - waiting.submitted)
             if len(waiting.polls) == 1 and again < waiting.polls[0]:
                 waiting.polls.append(again)
-        self._polling = asyncio.create_task(self.poll(due), name="poll-outcomes") if due else None
+        self._first_poll = min((each.polls[-1] for each in self._waiting.values() if each.polls), default=math.inf)
+        if due:
+            self._polling = asyncio.create_task(self.poll(due), name="poll-outcomes")
+
+    def _note_due(self, waiting: _Waiting) -> None:
+        self._first_deadline = min(self._first_deadline, waiting.deadline)
+        if waiting.polls:
+            self._first_poll = min(self._first_poll, waiting.polls[-1])
 
 
 def _polls(now: float, deadline: float) -> list[float]:

@@ -478,3 +478,17 @@ async def test_a_close_ends_the_appends_that_hang(stand: Stand) -> None:
 async def test_CP30_an_unseen_answer_is_noted(stand: Stand) -> None:
     stand.remote.mark_unseen("acme", "f")
     assert stand.unseen == [("acme", "f")]
+
+
+async def test_CP27_a_shorter_budget_ends_before_a_longer_one_that_began_earlier(stand: Stand) -> None:
+    longer, shorter = await stand.submitted(stand.command(budget_s=20), stand.command(budget_s=2))
+    began = stand.now
+    stand.now = began + 2.5
+    stand.remote.expire(stand.now)
+    with pytest.raises(OutcomeUnknown):
+        await shorter
+    assert not longer.done()
+    stand.now = began + 20.5
+    stand.remote.expire(stand.now)
+    with pytest.raises(OutcomeUnknown):
+        await longer
