@@ -14,6 +14,7 @@ import msgspec
 from aiokafka import AIOKafkaProducer
 
 from consumers.backends.kafka_client import abandoned, client_arguments, connecting, translated
+from consumers.backends.kafka_compression import compression
 from consumers.errors import LogUnavailable, OperatorError, RecordTooLarge
 from consumers.partition_ports import Appended
 from consumers.settings import KafkaSettings
@@ -244,7 +245,7 @@ class KafkaCommandLog:
             **client_arguments(self._kafka),
             enable_idempotence=True,
             acks="all",
-            compression_type="lz4",
+            compression_type=compression(),
             max_batch_size=BATCH_BYTES,
             max_request_size=MOST_BATCH_BYTES,
         )

@@ -23,6 +23,7 @@ from consumers.backends.kafka_client import (
     translated,
     translating,
 )
+from consumers.backends.kafka_compression import compression
 from consumers.errors import LogUnavailable, RecordTooLarge
 from consumers.failpoints import hit
 from consumers.partition_ports import Ends, OwnershipLost, TransactionTooSlow
@@ -212,7 +213,7 @@ class KafkaPartitionLog:
             transaction_timeout_ms=BACKSTOP_MS,
             enable_idempotence=True,
             acks="all",
-            compression_type="lz4",
+            compression_type=compression(),
             max_batch_size=BATCH_BYTES,
             max_request_size=MOST_BATCH_BYTES,
         )
