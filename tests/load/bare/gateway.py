@@ -30,7 +30,7 @@ DEADLINE_S: Final = 10
 LOOKS: Final = 5
 """For how long commands are gathered (see ``Gathered``), as the product does.
 
-Without it broker and worker cost half as much again at 256 connections, and 64 are slower, too.
+Without it broker and worker cost half as much again at 256 connections.
 """
 
 _Asked = tuple[str, asyncio.Future[Any]]
