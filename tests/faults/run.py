@@ -42,6 +42,8 @@ from tests.services.processes import Missing
 
 DONE: Final = "log.jsonl"
 """The log of a run that can be resumed: a line a round; the first says with what it was begun."""
+CLIENTS: Final = 32
+"""Enough that a transaction has several commands: with few clients most of a run is the cost of small transactions."""
 
 
 class Begun(msgspec.Struct, frozen=True):
@@ -50,6 +52,7 @@ class Begun(msgspec.Struct, frozen=True):
     seed: int
     size: str
     rate: float
+    clients: int = Plan().clients
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if parsed.check:
         return _report("check", check_kept(parsed.check))
     seed = secrets.randbits(32) if parsed.seed is None else parsed.seed
-    begun, done = Begun(seed, parsed.size, parsed.rate), list[Figures]()
+    begun, done = Begun(seed, parsed.size, parsed.rate, parsed.clients), list[Figures]()
     if parsed.resume:
         begun, done = _resumed(parsed.resume, begun)
     print(f"seed {begun.seed}", flush=True)
@@ -101,6 +104,7 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--size", choices=SIZES, default="faults")
     parser.add_argument("--seed", type=int, default=None, help="of the clients and the strikes; printed")
     parser.add_argument("--rate", type=float, default=Plan().rate, help="requests a second, at most")
+    parser.add_argument("--clients", type=int, default=CLIENTS, help=f"at work at once ({CLIENTS})")
     parser.add_argument("--keep", type=Path, help="directory for histories, states, events and data of the runs")
     parser.add_argument(
         "--resume", type=Path, metavar="DIR", help="log each round in DIR, and go on from there next time"
@@ -166,7 +170,7 @@ def _run_round(run: Run, name: str, number: int) -> Figures:
     size, seed = size_of(name, run.begun.size), run.begun.seed + number
     try:
         environment = environment_without(run.without, directory / "product") if run.without else {}
-        result, seen = asyncio.run(run_row(name, size, seed, Plan(rate=run.begun.rate), directory, environment))
+        result, seen = asyncio.run(run_row(name, size, seed, _plan(run.begun), directory, environment))
         figures = _figures(name, result, seen)
     except Missing as why:
         print(f"{name}: SKIPPED: {why}", file=sys.stderr, flush=True)
@@ -182,6 +186,10 @@ def _run_round(run: Run, name: str, number: int) -> Figures:
         shutil.rmtree(directory, ignore_errors=True)
     took = round(time.monotonic() - started, 1)
     return structs.replace(figures, round=number, seed=seed, began=f"{began:%Y-%m-%dT%H:%M:%SZ}", took=took)
+
+
+def _plan(begun: Begun) -> Plan:
+    return Plan(rate=begun.rate, clients=begun.clients)
 
 
 def _first(error: BaseException) -> str:
