@@ -8,6 +8,8 @@ from zlib import crc32
 
 import msgspec
 
+from consumers.backends.kafka_compression import compression
+
 PARTITIONS: Final = 2
 BATCH_BYTES: Final = 1024 * 1024
 TOPICS: Final[Mapping[str, Mapping[str, str]]] = {
@@ -155,7 +157,7 @@ def producer_arguments(bootstrap: str) -> dict[str, Any]:
         "bootstrap_servers": bootstrap,
         "enable_idempotence": True,
         "acks": "all",
-        "compression_type": "lz4",
+        "compression_type": compression(),
         "max_batch_size": BATCH_BYTES,
         "max_request_size": 2 * BATCH_BYTES,
     }
