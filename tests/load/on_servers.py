@@ -20,6 +20,17 @@ PARTITIONS: Final = 2
 """One for each core: what ``kafka.partitions`` is documented to want."""
 
 
+class RunningOnServers(Running, frozen=True, kw_only=True):
+    """One that can be asked what it stores, and where."""
+
+    redis_url: str
+    logs: Path
+    """The broker's log directory."""
+    topic_prefix: str
+    worker_ports: tuple[int, ...]
+    """The operators' port of each worker."""
+
+
 class OnServers:
     """``scimgw gateway`` and ``scimgw worker``; each run has topics and a Redis of its own, which begin empty."""
 
@@ -40,7 +51,7 @@ class OnServers:
         keep: bool = False,
         workers: int = 1,
         partitions: int = PARTITIONS,
-    ) -> Iterator[Running]:
+    ) -> Iterator[RunningOnServers]:
         """See ``Deployment.running``. What is kept are topics and Redis: gateway and worker stop, lest they idle."""
         broker = self._broker.started()
         with ExitStack() as stack:
@@ -83,7 +94,7 @@ class OnServers:
         self._broker.close()
 
 
-def _running(service: Distributed, broker: Broker, redis: RedisServer, home: Path, count: int) -> Running:
+def _running(service: Distributed, broker: Broker, redis: RedisServer, home: Path, count: int) -> RunningOnServers:
     """Make the population of a service that has none yet."""
     (home / "token").write_text(service.tokens[TENANT])
     running = _as_running(service, broker, redis, home, count)
@@ -92,9 +103,9 @@ def _running(service: Distributed, broker: Broker, redis: RedisServer, home: Pat
     return running
 
 
-def _as_running(service: Distributed, broker: Broker, redis: RedisServer, home: Path, count: int) -> Running:
+def _as_running(service: Distributed, broker: Broker, redis: RedisServer, home: Path, count: int) -> RunningOnServers:
     gateway, workers = service.gateways[0], service.workers
-    return Running(
+    return RunningOnServers(
         port=int(service.origin.rpartition(":")[2]),
         admin_port=gateway.admin_port,
         token_file=home / "token",
@@ -107,4 +118,8 @@ def _as_running(service: Distributed, broker: Broker, redis: RedisServer, home: 
             Watched("broker", broker.pid),
         ),
         directory=home,
+        redis_url=redis.url,
+        logs=broker.directory / "logs",
+        topic_prefix=service.topic_prefix,
+        worker_ports=tuple(worker.admin_port for worker in workers),
     )

@@ -15,6 +15,7 @@ from tests.load.measures import Floor, Measure, RowResult, Run, cpu_ms, measured
 from tests.load.memory_row import memory_runs
 from tests.load.password_row import password_runs
 from tests.load.scale_row import scale_runs
+from tests.load.sizing_row import STAGES, sizing_runs
 from tests.load.workers_row import workers_runs
 from tests.load.wrk import Load
 
@@ -211,6 +212,28 @@ KAFKA: Final = (
             Measure("CPU with one", "ms", None, cpu_ms, "one"),
             Measure("CPU with two", "ms", None, cpu_ms, "two"),
             Measure("ratio", "", Floor("<=", 1.15), _more("ratio"), "two"),
+        ),
+    ),
+    Row(
+        "sizing",
+        "what a user and a write leave behind, 256 connections and 1",
+        sizing_runs,
+        (
+            Measure("Redis' memory: a user", "B", None, _more("redis_for_good"), "create"),
+            Measure("the outcome of a create", "B", None, _more("redis_outcome"), "create"),
+            Measure("the outcome of a PATCH", "B", None, _more("redis_outcome"), "patch"),
+            Measure("… with an Idempotency-Key", "B", None, _more("redis_outcome"), "keyed"),
+            *(
+                Measure(f"{title}: {stage.part}", "B", None, _more(key), stage.part)
+                for key, title in (
+                    ("file", "append-only file"),
+                    ("log_commands", "commands on disk"),
+                    ("log_state", "state on disk"),
+                    ("log_events", "events on disk"),
+                )
+                for stage in STAGES
+            ),
+            *(Measure(f"CPU: {stage.part}", "ms", None, cpu_ms, stage.part) for stage in STAGES),
         ),
     ),
 )
