@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -40,14 +41,23 @@ def _is_gateways(command: ChangeCommand, delivered: Delivered) -> bool:
     Keys of records and of the store are made of tenant and id. An id that makes no resource may be anything that a caller
     put into a path.
     """
-    words = (command.txn, command.resource_id, command.gateway, command.principal, command.fingerprint)
+    resource_id = command.resource_id
     return (
-        _TENANT.fullmatch(command.tenant) is not None
-        and (not isinstance(command.change, Create) or _RESOURCE_ID.fullmatch(command.resource_id) is not None)
-        and max(map(len, words)) <= LONGEST_WORD
+        delivered.key == f"{command.tenant}/{resource_id}"
+        and _is_tenant(command.tenant)
+        and (not isinstance(command.change, Create) or _RESOURCE_ID.fullmatch(resource_id) is not None)
+        and len(command.txn) <= LONGEST_WORD
+        and len(resource_id) <= LONGEST_WORD
+        and len(command.gateway) <= LONGEST_WORD
+        and len(command.principal) <= LONGEST_WORD
+        and len(command.fingerprint) <= LONGEST_WORD
         and (command.key is msgspec.UNSET or len(command.key) <= LONGEST_WORD)
-        and delivered.key == f"{command.tenant}/{command.resource_id}"
     )
+
+
+@lru_cache(maxsize=1024)
+def _is_tenant(name: str) -> bool:
+    return _TENANT.fullmatch(name) is not None
 
 
 def failure(envelope: Envelope) -> Outcome:

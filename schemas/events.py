@@ -53,7 +53,8 @@ _encoder = msgspec.json.Encoder()
 def event_record(change: Change, *, partition: int, number: int, issuer: str) -> EventRecord:
     """Return the event of a change, numbered ``number`` among its tenant's changes in ``partition``."""
     command = change.command
-    uri = f"{RESOURCE_TYPES[command.resource_type].endpoint}/{command.resource_id}"
+    tenant, resource_id, version = command.tenant, command.resource_id, str(change.version)
+    uri = f"{RESOURCE_TYPES[command.resource_type].endpoint}/{resource_id}"
     described = _described(change)
     # A delete names it too: "externalId, if known" (RFC 9967 section 2.1), and receivers may know the resource by no other.
     external_id = (
@@ -62,14 +63,14 @@ def event_record(change: Change, *, partition: int, number: int, issuer: str) ->
         else change.doc.get("externalId", msgspec.UNSET)
     )
     iat = timestamps.milliseconds(change.modified) // 1000
-    jti = f"{command.resource_id}:{change.version}"
+    jti = f"{resource_id}:{version}"
     event = ResourceEvent(
         iss=issuer,
         iat=iat,
         jti=jti,
         txn=command.txn,
         seq=f"{partition}:{number}",
-        sub_id=SubjectId(format="scim", uri=uri, externalId=external_id, id=command.resource_id),
+        sub_id=SubjectId(format="scim", uri=uri, externalId=external_id, id=resource_id),
         events=described,
         after=msgspec.Raw(change.text) if change.effect in {"put", "patch"} else msgspec.UNSET,
     )
@@ -77,17 +78,17 @@ def event_record(change: Change, *, partition: int, number: int, issuer: str) ->
         ("content-type", "application/json"),
         ("ce_specversion", "1.0"),
         ("ce_id", jti),
-        ("ce_source", f"{issuer}/{command.tenant}"),
+        ("ce_source", f"{issuer}/{tenant}"),
         ("ce_type", next(iter(described))),
         ("ce_time", change.modified),
         ("ce_subject", uri),
         ("ce_sequence", str(number)),
-        ("ce_resourceversion", str(change.version)),
-        ("ce_tenant", command.tenant),
+        ("ce_resourceversion", version),
+        ("ce_tenant", tenant),
     )
     if command.traceparent is not msgspec.UNSET:
         headers = (*headers, ("traceparent", command.traceparent))
-    return EventRecord(command.tenant, f"{command.tenant}/{command.resource_id}", _encoder.encode(event), headers)
+    return EventRecord(tenant, f"{tenant}/{resource_id}", _encoder.encode(event), headers)
 
 
 def _described(change: Change) -> dict[str, dict[str, Any]]:

@@ -19,4 +19,9 @@ def _second(seconds: int) -> str:
 
 def milliseconds(timestamp: str) -> int:
     """Return the milliseconds since 1970 of a text made by ``text``."""
-    return round(datetime.fromisoformat(timestamp).timestamp() * 1000)
+    return _beginning(timestamp[:19]) + int(timestamp[20:23])
+
+
+@lru_cache(maxsize=1024)
+def _beginning(second: str) -> int:
+    return round(datetime.fromisoformat(second).replace(tzinfo=UTC).timestamp()) * 1000

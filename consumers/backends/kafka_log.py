@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import ProducerFenced
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from consumers.backends.kafka_client import (
     CLIENT_ERRORS,
@@ -29,6 +30,7 @@ from consumers.failpoints import hit
 from consumers.partition_ports import Ends, OwnershipLost, TransactionTooSlow
 from consumers.settings import KafkaSettings
 from consumers.topics import MOST_BATCH_BYTES, MOST_RECORD_BYTES, Topics
+from schemas.events import EventRecord
 from schemas.transactions import StateRecord, Transaction
 
 LEAST_LIMIT_S: Final = 3.0
@@ -45,6 +47,10 @@ READ_LIMIT_S: Final = 15.0
 
 _Item = tuple[bytes, bytes | None, list[tuple[str, bytes]]]
 """Key, value and headers as they go over the wire."""
+_size_of: Final = DefaultRecordBatchBuilder.estimate_size_in_bytes
+"""Of key, value and headers: the most bytes that a batch of this one record takes before compression."""
+_FRAME_BYTES: Final = 90
+"""What of them is neither key, nor value, nor a header."""
 
 
 class KafkaPartitionLog:
@@ -130,8 +136,8 @@ class KafkaPartitionLog:
         if self._appending:
             raise RuntimeError("a transaction is running: one at a time (CP-3)")
         parts: tuple[tuple[str, list[_Item]], ...] = (
-            (self._topics.state, [_state_item(record) for record in transaction.state]),
-            (self._topics.events, [_event_item(one.key, one.value, one.headers) for one in transaction.events]),
+            (self._topics.state, _state_items(transaction.state)),
+            (self._topics.events, _event_items(transaction.events)),
             (self._topics.dead, [(key.encode(), value, []) for key, value in transaction.dead]),
         )
         count = 0
@@ -252,20 +258,18 @@ def ahead_s(began: float, ended: float, placed: Iterable[Any]) -> float:
     return max(ahead, 0.0) or -max(behind, 0.0)
 
 
-def _state_item(record: StateRecord) -> _Item:
-    return record.key.encode(), record.value, []
+def _state_items(records: Iterable[StateRecord]) -> list[_Item]:
+    return [(record.key.encode(), record.value, []) for record in records]
 
 
-def _event_item(key: str, value: bytes, headers: Iterable[tuple[str, str]]) -> _Item:
-    return key.encode(), value, [(name, text.encode()) for name, text in headers]
+def _event_items(events: Iterable[EventRecord]) -> list[_Item]:
+    return [(one.key.encode(), one.value, [(name, text.encode()) for name, text in one.headers]) for one in events]
 
 
 def _check_sizes(topic: str, items: Iterable[_Item]) -> None:
     """Refuse what the broker would: its refusal breaks the producer for good (CP-10)."""
-    for key, value, headers in items:
-        size = len(key) + len(value or b"")
-        if headers:
-            size += sum([len(name) + len(text) + 10 for name, text in headers])
+    for item in items:
+        size = _size_of(*item) - _FRAME_BYTES
         if size > MOST_RECORD_BYTES:
             raise RecordTooLarge(f"a record of {size} bytes for {topic}, which takes {MOST_RECORD_BYTES}")
 

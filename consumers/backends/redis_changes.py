@@ -120,27 +120,24 @@ def _put_outcomes(asked: dict[str, Any], outcomes: Sequence[list[Any]]) -> list[
 
 def change_words(keys: ShardKeys, change: StoredChange) -> list[Any]:
     """Return a change: key, id, expected, version, created, live, value, names, entries, key of the order, forgetting."""
-    tenant, resource_type = change.tenant, change.resource_type
-    created = milliseconds(change.created)
+    tenant, resource_type, resource_id, version = (
+        change.tenant, change.resource_type, change.resource_id, change.version,
+    )  # fmt: skip
+    created, live = milliseconds(change.created), not change.deleted
+    forget_at = None if live else change.forget_at
     return [
-        keys.record(tenant, change.resource_id),
-        change.resource_id,
+        keys.record(tenant, resource_id),
+        resource_id,
         change.expected,
-        change.version,
+        version,
         str(created),
-        not change.deleted,
-        stored_value(
-            version=change.version,
-            created=created,
-            resource_type=resource_type,
-            live=not change.deleted,
-            record=change.record,
-        ),
+        live,
+        stored_value(version=version, created=created, resource_type=resource_type, live=live, record=change.record),
         _names(keys, tenant, change.releases, change.acquires),
         _entries(keys, tenant, resource_type, change.drops, change.adds),
         keys.order(tenant, resource_type),
         change.key,
-        str(change.forget_at) if change.deleted and change.forget_at is not None else False,
+        False if forget_at is None else str(forget_at),
     ]
 
 

@@ -41,13 +41,17 @@ class _Asked(msgspec.Struct):
 
 
 def connection_pool(settings: RedisSettings, timeout_s: float) -> ConnectionPool:
-    """Return what makes connections with the settings' address, credentials and TLS; they repeat nothing."""
+    """Return what makes connections with the settings' address, credentials and TLS; they repeat nothing.
+
+    Only connecting has a time limit, ``timeout_s``: who sends or reads sets one.
+    """
     return ConnectionPool.from_url(
         settings.url,
         protocol=2,
         decode_responses=False,
         socket_connect_timeout=timeout_s,
-        socket_timeout=timeout_s,
+        # Every use is under a time limit of its user: redis-py's own would make a task of each sending.
+        socket_timeout=None,
         socket_keepalive=True,
         retry=Retry(NoBackoff(), 0),
         driver_info=None,
@@ -126,8 +130,7 @@ class RedisClient:
     async def close(self) -> None:
         """Let go of the connection; what waits is told so."""
         self._closed = True
-        # More than once: redis-py sends under asyncio.wait_for, which in Python 3.11 swallows a cancellation that
-        # comes just when it is done.
+        # More than once: a driver may swallow a cancellation, as Python 3.11's asyncio.wait_for does where it is just done.
         while self._task is not None and not self._task.done():
             self._task.cancel()
             await asyncio.wait([self._task], timeout=0.1)

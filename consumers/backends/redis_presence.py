@@ -43,10 +43,11 @@ class RedisPresence:
     async def _subscribed(self) -> AbstractConnection:
         connection = self._pool.connection_class(**self._pool.connection_kwargs)
         try:
-            await connection.connect_check_health(check_health=False, retry_socket_connect=False)
-            await connection.send_command("SUBSCRIBE", *self._channels)
-            for _ in self._channels:
-                await connection.read_response()
+            async with asyncio.timeout(TIMEOUT_S):
+                await connection.connect_check_health(check_health=False, retry_socket_connect=False)
+                await connection.send_command("SUBSCRIBE", *self._channels)
+                for _ in self._channels:
+                    await connection.read_response()
         except BaseException:
             with contextlib.suppress(RedisError, OSError, TimeoutError):
                 await connection.disconnect(nowait=True)
