@@ -16,7 +16,7 @@ from consumers.ports import Claim, Contended, Granted, KeyUsed, Reply, Reservati
 from consumers.submission import Busy, Expired, Failed, OutcomeUnknown, SubmissionError
 from schemas import batches
 from schemas.batches import Crashed, Step
-from schemas.changes import Change, NoChange, image_of
+from schemas.changes import Change, Decision, NoChange, image_of
 from schemas.commands import ChangeCommand, Create, verb_of
 from schemas.decide import answer_of_key, refusal
 from schemas.errors import Uniqueness
@@ -148,7 +148,7 @@ class ApplyLoop:
         now = int(self._clock() * 1000)
         margin = self._margin_ms
         return now > planned and any(
-            isinstance(step, Change | NoChange | Refusal)
+            isinstance(step, Decision)
             and batches.is_late(command, now, margin)
             and not batches.is_late(command, planned, margin)  # a key's other use is refused however late
             for command, step in zip(commands, steps, strict=False)
@@ -222,7 +222,7 @@ class ApplyLoop:
         changes = []
         outcomes = []
         for command, step in zip(commands, steps, strict=True):
-            if not isinstance(step, Change | NoChange | Refusal):
+            if not isinstance(step, Decision):
                 continue
             unseen = None
             if isinstance(step, Change):
@@ -276,7 +276,7 @@ def _given_up(command: ChangeCommand) -> Step:
 
 def _claim(command: ChangeCommand, step: Step, now: int) -> Claim | None:
     """Return what must be reserved before the step stands; None for nothing."""
-    if not isinstance(step, Change | NoChange | Refusal):
+    if not isinstance(step, Decision):
         return None
     names, key = step.acquires if isinstance(step, Change) else (), batches.key_of(command, step)
     if not names and key is None:

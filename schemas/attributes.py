@@ -80,6 +80,11 @@ class ResourceType:
         return (*filter(_is_checked, self.common), *self.schema.checked)
 
     @cached_property
+    def urns(self) -> list[str]:
+        """The URNs of its schema and of all its extensions: what ``schemas`` lists of most resources."""
+        return [schema.urn for schema in (self.schema, *self.extensions)]
+
+    @cached_property
     def _core(self) -> dict[str, Attribute]:
         return {attribute.name.lower(): attribute for attribute in (*self.common, *self.schema.attributes)}
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from typing import Any, Final, assert_never
 
 import msgspec
 
 from schemas import codec, timestamps
-from schemas.changes import Change, Decision, NoChange, StoredResource, View
+from schemas.changes import Change, Decision, Name, NoChange, StoredResource, View
 from schemas.commands import ChangeCommand, Create, Delete, Guard, Patch, Replace
 from schemas.errors import KeyReused, NotFound, PreconditionFailed, ScimError, TooLarge
 from schemas.filters import parse_filter
@@ -156,7 +157,8 @@ def _next(
         return NoChange(stored)
     text = _encoded(doc)
     names = unique_names(command.resource_type, doc)
-    old, new = index_entries(stored.doc), index_entries(doc)
+    releases, acquires = _apart(stored.names.items(), names.items())
+    drops, adds = _apart(index_entries(stored.doc), index_entries(doc))
     active = doc.get("active")
     return Change(
         command=command,
@@ -169,12 +171,17 @@ def _next(
         text=text,
         password=password,
         names=names,
-        acquires=tuple(name for name in names.items() if stored.names.get(name[0]) != name[1]),
-        releases=tuple(name for name in stored.names.items() if names.get(name[0]) != name[1]),
-        adds=tuple(sorted(new - old)),
-        drops=tuple(sorted(old - new)),
+        acquires=acquires,
+        releases=releases,
+        adds=adds,
+        drops=drops,
         flipped=active if isinstance(active, bool) and active != stored.doc.get("active") else None,
     )
+
+
+def _apart(old: AbstractSet[Name], new: AbstractSet[Name]) -> tuple[tuple[Name, ...], tuple[Name, ...]]:
+    """Return what is only in ``old`` and what is only in ``new``."""
+    return ((), ()) if old == new else (tuple(sorted(old - new)), tuple(sorted(new - old)))
 
 
 def _same(doc: dict[str, Any], stored: dict[str, Any]) -> bool:

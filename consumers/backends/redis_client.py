@@ -159,12 +159,16 @@ class RedisClient:
         connection = await self._connected()
         # By hiredis itself: redis-py's asynchronous connection packs word by word in Python, 3 µs a write.
         packed = [pack_command(cast("Any", command)) for one in asked for command in one.commands]
-        async with asyncio.timeout(self._timeout_s):
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(self._timeout_s) as limit:
             await connection.send_packed_command(packed, check_health=False)
-        for one in asked:
-            answers = [await _answer(connection, one.timeout_s) for _ in one.commands]
-            if not one.answers.done():
-                one.answers.set_result(answers)
+            for one in asked:
+                answers = []
+                for _ in one.commands:
+                    limit.reschedule(loop.time() + one.timeout_s)
+                    answers.append(await _answer(connection))
+                if not one.answers.done():
+                    one.answers.set_result(answers)
 
     async def _connected(self) -> AbstractConnection:
         """Return the connection, a new one where the last was lost, also while nobody was using it."""
@@ -193,11 +197,10 @@ class RedisClient:
                 one.answers.exception()  # a caller may be gone: nobody need read it
 
 
-async def _answer(connection: AbstractConnection, timeout_s: float) -> Any:
+async def _answer(connection: AbstractConnection) -> Any:
     try:
         # Not its own time limit: it answers None when that is over, which is what a missing key answers.
-        async with asyncio.timeout(timeout_s):
-            return await connection.read_response(timeout=math.inf)
+        return await connection.read_response(timeout=math.inf)
     except NoScriptError as error:
         return ScriptGone(str(error))
     except ResponseError as error:
