@@ -52,7 +52,7 @@ TRANSACTION_MARGIN_MS: Final = 4000
 MOST_ATTEMPTS: Final = 3
 """The third attempt at a command whose first two ended with the worker's death is not made (CP-26)."""
 RECOVERY_PAUSE_S: Final = 0.05
-LONGEST_PAUSE_S: Final = 5.0
+LONGEST_PAUSE_S: Final = 1.0
 HALT_PAUSE_S: Final = 30.0
 
 

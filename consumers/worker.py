@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 HAND_OVER_S: Final = 5.0
 """How long an owner may finish its batch before its partition goes to somebody else."""
-LONGEST_PAUSE_S: Final = 5.0
+LONGEST_PAUSE_S: Final = 1.0
 
 
 class Worker:

@@ -35,7 +35,7 @@ and so do the requests that follow them. A caller alone never waits for it: the 
 the last, so there was one in the batch before.
 """
 SHORTEST_PAUSE_S: Final = 0.1
-LONGEST_PAUSE_S: Final = 5.0
+LONGEST_PAUSE_S: Final = 1.0
 
 
 class _Waiting(msgspec.Struct):

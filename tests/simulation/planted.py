@@ -100,7 +100,7 @@ PLANTED: Final = (
         script="owner",
         line="if refusal then return refusal end\n",
         instead="",
-        seeds=(1074, 1002, 1041),
+        seeds=(1119, 1074, 1002),
     ),
     Planted(
         rule="CP-13",
@@ -132,7 +132,7 @@ PLANTED: Final = (
         function=batches._step,
         line="answer = replay(command, view)",
         instead="answer = None",
-        seeds=(1000, 1001, 1002, 1004),
+        seeds=(1003, 1000, 1001, 1002, 1004),
     ),
     Planted(
         rule="CP-17 (chaining)",
