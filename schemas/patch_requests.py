@@ -79,16 +79,7 @@ def normalise(body: object, resource_type: ResourceType, rules: Rules) -> PatchR
 
 def patch_document(operations: Sequence[Operation]) -> dict[str, Any]:
     """Return the operations as a PatchOp document (RFC 7644 section 3.5.2), of plain dicts and lists."""
-    return {"schemas": [urns.PATCH_OP], "Operations": [_plain(operation) for operation in operations]}
-
-
-def _plain(operation: Operation) -> dict[str, Any]:
-    plain: dict[str, Any] = {"op": operation.op}
-    if operation.path is not None:
-        plain["path"] = operation.path
-    if operation.value is not msgspec.UNSET:
-        plain["value"] = operation.value
-    return plain
+    return {"schemas": [urns.PATCH_OP], "Operations": msgspec.to_builtins([*operations])}
 
 
 def _folded(members: dict[str, Any]) -> dict[str, Any]:
