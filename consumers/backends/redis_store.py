@@ -57,6 +57,7 @@ _MOST_IMAGE_BYTES: Final = 128 * 1024
 
 _encoder = msgspec.msgpack.Encoder()
 _NOTHING: Final = View()
+_GRANTED: Final = Granted()
 
 
 class RedisPartitionStore:
@@ -285,7 +286,7 @@ class RedisPartitionStore:
         made: list[Reservation] = []
         for claim, answer in zip(claims, answers, strict=True):
             if answer == 0:
-                made.append(Granted())
+                made.append(_GRANTED)
             elif answer == -1:
                 made.append(Contended())
             elif isinstance(answer, bytes):

@@ -440,6 +440,7 @@ def test_a_complete_resource_passes() -> None:
         ({"userName": "ann"}, "schemas is required"),
         ({"schemas": ["urn:x"], "userName": "ann"}, "schemas must list"),
         ({"schemas": [urns.USER], "userName": "ann", "urn:x:y": {"a": 1}}, "schemas must list urn:x:y"),
+        ({"schemas": USER.urns, "userName": "ann", "urn:x:y": {"a": 1}}, "schemas must list urn:x:y"),
         (
             {"schemas": [urns.USER], "userName": "ann", "emails": [{"primary": True}, {"value": "x", "primary": True}]},
             "emails has more than one value with primary true",
