@@ -129,9 +129,9 @@ def check_complete(resource: Resource, resource_type: ResourceType) -> None:
 
     Raises InvalidValue.
     """
-    listed = resource.get("schemas")
-    # The usual list is as it must be, unless the resource has an extension beside it.
-    if listed != resource_type.urns or any(":" in name and name not in listed for name in resource):
+    listed, known = resource.get("schemas"), resource_type.urns
+    # The usual list is as it must be, unless the resource has an extension that is not on it.
+    if listed != known or [name for name in resource if ":" in name and name not in known]:
         conform_schemas(listed, resource, resource_type, _EVERY_URN_LISTED)
     _check_members(resource, resource_type.checked, "")
     for schema in resource_type.extensions:
