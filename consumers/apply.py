@@ -222,6 +222,10 @@ class ApplyLoop:
         changes = []
         outcomes = []
         for command, step in zip(commands, steps, strict=True):
+            if isinstance(step, Outcome):
+                if self._keeps_again(command, step):
+                    outcomes.append((command.tenant, batches.repeated(command, step)))
+                continue
             if not isinstance(step, Decision):
                 continue
             unseen = None
@@ -232,6 +236,10 @@ class ApplyLoop:
                 unseen = _unseen(command)
             outcomes.append((command.tenant, batches.outcome_of(command, step, unseen)))
         return Batch(changes=tuple(changes), outcomes=tuple(outcomes), numbers=numbers)
+
+    def _keeps_again(self, command: ChangeCommand, first: Outcome) -> bool:
+        """Tell whether an earlier outcome is kept under this command's txn, too: its reply may be lost (CP-27)."""
+        return self._redelivers and first.txn != command.txn
 
     def _reply(self, commands: Sequence[ChangeCommand], steps: Sequence[Step], batch: Batch, *, kept: bool) -> None:
         changes, outcomes = iter(batch.changes), iter(batch.outcomes)
@@ -247,6 +255,8 @@ class ApplyLoop:
                 case Refusal():
                     self._answer(command, Reply(next(outcomes)[1]), "refused")
                 case Outcome():
+                    if self._keeps_again(command, step):
+                        next(outcomes, None)
                     self._answer(command, Reply(step, replayed=True), "replayed")
                 case batches.Expired():
                     self._answer(command, Expired(command.txn), "expired")

@@ -114,6 +114,17 @@ def key_of(command: ChangeCommand, decision: Change | NoChange | Refusal) -> str
     return command.key
 
 
+def repeated(command: ChangeCommand, first: Outcome) -> Outcome:
+    """Return the outcome to store for a command that gets the answer of an earlier one.
+
+    Without it a caller whose reply is lost finds nothing under his txn and waits until his budget ends (CP-27). The
+    Idempotency-Key and the name of the unseen answer stay with the first.
+    """
+    return msgspec.structs.replace(
+        first, txn=command.txn, key=None, unseen=None, gateway=command.gateway, decided_at=command.accepted_at
+    )
+
+
 def outcome_of(command: ChangeCommand, decision: Change | NoChange | Refusal, unseen: str | None) -> Outcome:
     """Return the outcome to store for a decision; ``unseen`` names a create so that its repeat is recognised."""
     version, error = 0, None

@@ -161,6 +161,26 @@ async def test_a_command_delivered_again_has_its_first_answer(store: FaultyStore
     assert len(store.commits) == 1
 
 
+@pytest.mark.parametrize("redelivers", [True, False])
+async def test_CP27_a_repeat_whose_reply_may_be_lost_leaves_its_own_outcome(
+    store: FaultyStore, redelivers: bool
+) -> None:
+    first = commands.create(key="k" * 32)
+    again = msgspec.structs.replace(first, txn=commands.new_id())
+    other = commands.create()
+    line = Line(first, again, other)
+    loop = ApplyLoop(line, store, straight_to(store), metrics=Metrics(), issuer="urn:test", redelivers=redelivers)
+    await loop.apply([first])
+    assert await loop.apply([again, other]) == 2
+    (told,), (made,) = await line.answered(again), await line.answered(other)
+    assert isinstance(told, Reply)
+    assert isinstance(made, Reply)
+    assert (told.replayed, told.outcome.txn) == (True, first.txn)
+    assert (made.outcome.txn, made.image is None) == (other.txn, False), "answers keep to their commands"
+    kept = [outcome.txn for batch in store.commits[1:] for _, outcome in batch.outcomes]
+    assert kept == ([again.txn] if redelivers else []) + [other.txn]
+
+
 async def test_a_name_that_is_only_reserved_is_waited_for(store: FaultyStore, reader: Reader) -> None:
     command = commands.create()
     store.contended[commands.name_of(command)] = 3

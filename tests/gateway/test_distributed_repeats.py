@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
+import msgspec
 import pytest
 
 from consumers.backends.kafka_commands import KafkaCommandLog
@@ -86,6 +87,17 @@ async def test_CP25_a_lost_reply_is_found_as_the_stored_outcome_within_a_second_
         assert (taken.outcome.status, taken.outcome.error is not None) == (409, True), "refusals are outcomes too"
         assert metrics.registry.get_sample_value("scimgw_replies_late_total") == 2
         assert len(remote) == 0
+
+
+async def test_CP25_the_lost_reply_to_a_repeat_is_found_too(running: Distributed) -> None:
+    async with deaf(running) as (remote, _):
+        create = commands.create(tenant="rfc", key=uuid.uuid4().hex)
+        await remote.submit(create)
+        again = msgspec.structs.replace(create, txn=commands.new_id())
+        began = time.monotonic()
+        answer = await remote.submit(again)
+        assert time.monotonic() - began < 10
+        assert (answer.outcome.status, answer.outcome.version, answer.outcome.txn) == (201, 1, again.txn)
 
 
 @pytest.fixture

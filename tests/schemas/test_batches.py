@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas import batches, urns
-from schemas.batches import Crashed, Expired, Full, Step, key_of, outcome_of, plan
+from schemas.batches import Crashed, Expired, Full, Step, key_of, outcome_of, plan, repeated
 from schemas.changes import Change, NoChange, View
 from schemas.commands import ChangeCommand, Create, Delete, Replace, Verb
 from schemas.decide import decide, refusal
@@ -340,6 +340,13 @@ def test_the_outcome_of_a_create_names_the_version_and_how_a_repeat_is_recognise
         gateway="gw-1",
         decided_at=NOON,
     )
+
+
+def test_CP_27_the_outcome_of_a_repeat_is_the_first_ones_without_its_key_and_under_the_repeats_txn() -> None:
+    again = command(Create(body()), key="k" * 32, txn="t2", gateway="gw-2", accepted_at=NOON + 5)
+    first = outcome(key="k" * 32, unseen="0c" * 16)
+    told = repeated(again, first)
+    assert told == msgspec.structs.replace(first, txn="t2", key=None, unseen=None, gateway="gw-2", decided_at=NOON + 5)
 
 
 def test_the_outcome_of_a_no_op_names_the_version_that_stands() -> None:
