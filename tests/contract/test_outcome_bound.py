@@ -82,7 +82,8 @@ async def bounded(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
 
 
 async def test_of_outcomes_without_a_key_the_oldest_go(bounded: Bounded) -> None:
-    commands = [create() for _ in range(8)]
+    at = now()
+    commands = [create(accepted_at=at + n) for n in range(8)]  # of one millisecond any may be called the oldest
     await bounded.owner.apply_one_by_one(*commands)
     assert await bounded.tidied() == Held(5, 0)
     assert await bounded.kept(*commands) == [False] * 3 + [True] * 5
@@ -134,7 +135,7 @@ async def test_there_is_room_again_when_keys_have_expired(bounded: Bounded) -> N
 
 
 async def test_an_unseen_answer_goes_with_its_outcome(bounded: Bounded) -> None:
-    first = create(gateway="gone")
+    first = create(gateway="gone", accepted_at=now() - 10)
     await bounded.owner.apply(first)
     await bounded.owner.apply_one_by_one(*[replace(first, name_of(first), title=f"t{n}") for n in range(6)])
     await bounded.tidied()

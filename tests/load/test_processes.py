@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -63,5 +65,13 @@ def test_memory_is_sampled_while_the_block_runs() -> None:
     assert max(samples) <= memory(own.pid).peak + 1, "the kernel sums its counters of pages late"
 
 
-def test_uvloop_is_seen_only_where_it_is_loaded() -> None:
-    assert not uses_uvloop(os.getpid())
+@pytest.mark.parametrize(("loaded", "seen"), [("uvloop", True), ("asyncio", False)])
+def test_uvloop_is_seen_only_where_it_is_loaded(loaded: str, seen: bool) -> None:
+    program = f"import {loaded}, sys; print('loaded', flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert uses_uvloop(process.pid) == seen
+        process.communicate()
