@@ -256,7 +256,7 @@ class ApplyLoop:
                     self._answer(command, Reply(next(outcomes)[1]), "refused")
                 case Outcome():
                     if self._keeps_again(command, step):
-                        next(outcomes, None)
+                        next(outcomes)
                     self._answer(command, Reply(step, replayed=True), "replayed")
                 case batches.Expired():
                     self._answer(command, Expired(command.txn), "expired")

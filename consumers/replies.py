@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, assert_never
+from typing import Final, Literal, assert_never
 
 import msgspec
 
+from consumers.partition_ports import Addressed
 from consumers.ports import Reply
 from consumers.submission import Busy, Expired, Failed, OutcomeUnknown, SubmissionError
 from schemas.outcomes import Outcome
 from schemas.records import ResourceImage
+
+MOST_ENTRY_BYTES: Final = 128 * 1024
+_LEAST_BYTES: Final = 512
+"""What an answer comes to without its resource, roughly."""
 
 
 class SentReply(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -57,6 +62,27 @@ def received(reply: SentReply) -> Reply | SubmissionError:
             return OutcomeUnknown(reply.txn)
         case _:
             assert_never(reply.trouble)
+
+
+def entries(replies: Sequence[Addressed]) -> list[tuple[str, bytes]]:
+    """Return answers as entries of the gateways' streams, each with its gateway, in their order; none too large.
+
+    Streams of large users would fill the store: of those a gateway gets the outcome, and reads them where they are.
+    """
+    gathered: list[tuple[str, list[SentReply]]] = []
+    open_entries: dict[str, tuple[list[SentReply], int]] = {}
+    for reply in replies:
+        answer = sent(reply.txn, reply.answer)
+        size = _LEAST_BYTES if answer.image is None else _LEAST_BYTES + len(memoryview(answer.image.doc))
+        if size > MOST_ENTRY_BYTES:
+            answer, size = msgspec.structs.replace(answer, image=None), _LEAST_BYTES
+        entry, bytes_before = open_entries.get(reply.gateway, ([], MOST_ENTRY_BYTES))
+        if bytes_before + size > MOST_ENTRY_BYTES:
+            entry, bytes_before = [], 0
+            gathered.append((reply.gateway, entry))
+        entry.append(answer)
+        open_entries[reply.gateway] = entry, bytes_before + size
+    return [(gateway, encode_replies(entry)) for gateway, entry in gathered]
 
 
 def encode_replies(replies: Sequence[SentReply]) -> bytes:

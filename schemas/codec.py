@@ -28,8 +28,6 @@ _RAW_C1: Final = re.compile(rb"\xc2[\x80-\x9f]")
 _ATTRIBUTES: Final = (*USER.common, *USER_SCHEMA.attributes)
 _READ_ONLY: Final = tuple(attribute.name for attribute in _ATTRIBUTES if attribute.mutability == "readOnly")
 _CHECKED: Final = tuple(attribute for attribute in _ATTRIBUTES if has_limits(attribute))
-_USUAL_SCHEMAS: Final = [urns.USER, urns.ENTERPRISE_USER]
-"""What almost every client sends: nothing to put right, whether the user has the extension or not."""
 _MULTI_VALUED: Final = tuple(
     attribute.name
     for attribute in USER_SCHEMA.attributes
@@ -102,8 +100,7 @@ def _settle(resource: Resource, rules: Rules) -> Resource:
         del resource["name"]
     if urns.ENTERPRISE_USER in resource:
         _settle_enterprise_user(resource)
-    if resource["schemas"] != _USUAL_SCHEMAS:
-        resource["schemas"] = conform_schemas(resource["schemas"], resource, USER, rules)
+    resource["schemas"] = conform_schemas(resource["schemas"], resource, USER, rules)
     return resource
 
 

@@ -55,6 +55,9 @@ def conform_schemas(
     Raises InvalidValue when ``sent`` is no array of strings, is empty, lacks the type's own URN, or repeats one in any
     case (RFC 7643 section 3: "Duplicate values MUST NOT be included").
     """
+    known = resource_type.urns
+    if sent == known and not [name for name in resource if ":" in name and name not in known]:
+        return [*known]  # as almost every client sends it
     if sent is None or sent == []:
         raise InvalidValue(f"schemas is required; it lists at least {resource_type.schema.urn}.")
     if not isinstance(sent, list) or not all(isinstance(urn, str) and urn for urn in sent):
@@ -129,10 +132,7 @@ def check_complete(resource: Resource, resource_type: ResourceType) -> None:
 
     Raises InvalidValue.
     """
-    listed, known = resource.get("schemas"), resource_type.urns
-    # The usual list is as it must be, unless the resource has an extension that is not on it.
-    if listed != known or [name for name in resource if ":" in name and name not in known]:
-        conform_schemas(listed, resource, resource_type, _EVERY_URN_LISTED)
+    conform_schemas(resource.get("schemas"), resource, resource_type, _EVERY_URN_LISTED)
     _check_members(resource, resource_type.checked, "")
     for schema in resource_type.extensions:
         if schema.urn in resource:

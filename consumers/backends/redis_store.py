@@ -7,7 +7,6 @@ import contextlib
 import logging
 import time
 import uuid
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
@@ -28,13 +27,14 @@ from consumers.backends.redis_changes import (
 from consumers.backends.redis_client import Command, RedisClient, ScriptGone, Word
 from consumers.backends.redis_keys import ShardKeys
 from consumers.backends.redis_records import is_live, is_of_type, resource_of
+from consumers.backends.redis_reservations import Reservations
 from consumers.backends.redis_scripts import Scripts
 from consumers.errors import NotRecovered, StoreConflict, StoreUnavailable
 from consumers.partition_ports import Addressed, Held, OwnershipLost
 from consumers.ports import Claim, Contended, Granted, KeyUsed, Reservation, Snapshot, Taken
-from consumers.replies import SentReply, encode_replies, sent
+from consumers.replies import entries
 from consumers.settings import OutcomeSettings
-from schemas.changes import Name, View
+from schemas.changes import View
 from schemas.commands import ChangeCommand
 from schemas.numbering import Batch, StoredChange, Watermark
 from schemas.outcomes import KEYED_LIFE_MS, UNSEEN_LIFE_MS, Outcome, decode_outcome
@@ -52,8 +52,6 @@ MOST_ENTRIES: Final = 1024
 """Entries of a gateway's stream: seconds of answers at full load; what is trimmed is found as a stored outcome."""
 REPLIES_LIFE_MS: Final = 60_000
 """How long the stream of a gateway stays that gets no more answers."""
-_MOST_REPLY_BYTES: Final = 128 * 1024
-_MOST_IMAGE_BYTES: Final = 128 * 1024
 
 _encoder = msgspec.msgpack.Encoder()
 _NOTHING: Final = View()
@@ -94,18 +92,14 @@ class RedisPartitionStore:
         self._token = ""
         self._mark = ""
         """Offset and position that this owner wrote last, or found; "" for none."""
-        self._granted: defaultdict[tuple[str, str], set[Name]] = defaultdict(set)
-        """What was reserved for a resource and is not committed, by tenant and id: let go once its command is cut."""
-        self._granted_keys: dict[tuple[str, str], str] = {}
-        """The same of Idempotency-Keys, by tenant and key: the id of the resource."""
+        self._reservations = Reservations(keys)
 
     # -- Ownership ----------------------------------------------------------------------------------------------------
 
     async def take(self) -> Watermark | None:
         """See ``PartitionStore.take``; gives Redis the scripts of its boot first."""
         self._fence = ""
-        self._granted.clear()
-        self._granted_keys.clear()
+        self._reservations.clear()
         self._scripts = await self._client.load()
         fence = f"taking:{uuid.uuid4().hex}"
         (found,) = await self._run("owner", self._owner_keys, fence, "take")
@@ -126,12 +120,11 @@ class RedisPartitionStore:
     async def check(self, now: int) -> Held:
         """See ``PartitionStore.check``."""
         unkeyed, keyed = await self._step("check", str(now), str(MARK_AGE_MS), str(self._outcomes.most))
-        if self._granted or self._granted_keys:
+        if self._reservations:
             with contextlib.suppress(NotRecovered):
-                question: tuple[Any, ...] = (self._fields, self._releases((), ()), [], "")
+                question: tuple[Any, ...] = (self._fields, self._reservations.releases((), self._own_mark), [], "")
                 await self._run("view", self._script_keys, self._fence, _encoder.encode(question))
-                self._granted.clear()
-                self._granted_keys.clear()
+                self._reservations.clear()
         return Held(unkeyed, keyed)
 
     async def unclean(self) -> bool:
@@ -238,19 +231,14 @@ class RedisPartitionStore:
         asked += [keys.number(tenant, self._partition) for tenant in tenants]
         question = (
             self._fields,
-            self._releases(places, commands),
+            self._reservations.releases(commands, self._own_mark),
             [(keys.first(tenant, key), keys.outcome(tenant, "")) for tenant, key in keyed],
             self._owner_keys[6],
         )
         values, firsts, held = await self._run(
             "view", self._script_keys, self._fence, _encoder.encode(question), *asked
         )
-        if self._granted or self._granted_keys:
-            wanted = set(places)
-            for place in [place for place in self._granted if place not in wanted]:
-                del self._granted[place]
-            for place in self._needless_keys(commands):
-                del self._granted_keys[place]
+        self._reservations.let_go(commands)
         numbers = {t: int(value or 0) for t, value in zip(tenants, values[-len(tenants) :], strict=True)}
         if not any(islice(values, len(places) + len(commands))) and not any(firsts):
             return Snapshot((_NOTHING,) * len(commands), numbers, full=held >= self._outcomes.most_keyed)
@@ -270,12 +258,7 @@ class RedisPartitionStore:
         """See ``consumers.ports.Store.reserve``."""
         if not claims:
             return []
-        for claim in claims:
-            # Before it is known: the answer may be lost, and what nobody remembers nobody lets go (CP-20).
-            if claim.names:
-                self._granted[claim.tenant, claim.resource_id].update(claim.names)
-            if claim.key is not None:
-                self._granted_keys.setdefault((claim.tenant, claim.key), claim.resource_id)
+        self._reservations.note(claims)
         question = claim_words(self._keys, claims)
         (answers,) = await self._run(
             "reserve",
@@ -316,14 +299,7 @@ class RedisPartitionStore:
             await self._run("apply", self._script_keys, self._fence, *packed(piece))
         if batch.mark is not None:
             self._mark = f"{batch.mark.offset} {batch.mark.position}"
-        for change in batch.changes:
-            if change.acquires and (granted := self._granted.get((change.tenant, change.resource_id))) is not None:
-                granted.difference_update(change.acquires)
-                if not granted:
-                    del self._granted[change.tenant, change.resource_id]
-        for tenant, outcome in batch.outcomes:
-            if outcome.key is not None:
-                self._granted_keys.pop((tenant, outcome.key), None)
+        self._reservations.committed(batch)
 
     def _pieces(self, batch: Batch) -> list[Packing]:
         """Return the batch in pieces of at most MOST_COMMANDS, an outcome with its change; none where nothing is to be done."""
@@ -363,25 +339,13 @@ class RedisPartitionStore:
 
     async def reply(self, replies: Sequence[Addressed]) -> None:
         """See ``PartitionStore.reply``: small entries in the gateways' streams, large users left out."""
-        entries: list[tuple[str, list[SentReply]]] = []
-        open_entries: dict[str, tuple[list[SentReply], int]] = {}
-        for reply in replies:
-            answer = sent(reply.txn, reply.answer)
-            size = 512 if answer.image is None else 512 + len(memoryview(answer.image.doc))
-            if size > _MOST_IMAGE_BYTES:
-                # Streams of large users would fill Redis: the gateway reads them where they are stored.
-                answer, size = msgspec.structs.replace(answer, image=None), 512
-            entry, bytes_before = open_entries.get(reply.gateway, ([], _MOST_REPLY_BYTES))
-            if bytes_before + size > _MOST_REPLY_BYTES:
-                entry, bytes_before = [], 0
-                entries.append((reply.gateway, entry))
-            entry.append(answer)
-            open_entries[reply.gateway] = entry, bytes_before + size
         commands: list[Command] = []
-        for gateway, entry in entries:
+        gateways: set[str] = set()
+        for gateway, entry in entries(replies):
+            gateways.add(gateway)
             key = self._keys.replies(gateway)
-            commands.append(("XADD", key, "MAXLEN", "~", MOST_ENTRIES, "*", "r", encode_replies(entry)))
-        commands += [("PEXPIRE", self._keys.replies(gateway), REPLIES_LIFE_MS) for gateway in open_entries]
+            commands.append(("XADD", key, "MAXLEN", "~", MOST_ENTRIES, "*", "r", entry))
+        commands += [("PEXPIRE", self._keys.replies(gateway), REPLIES_LIFE_MS) for gateway in gateways]
         if not commands:
             return
         try:
@@ -413,28 +377,6 @@ class RedisPartitionStore:
             "now": str(now),
             "most": self._outcomes.most,
         }
-
-    def _releases(
-        self, places: Sequence[tuple[str, str]], commands: Sequence[ChangeCommand]
-    ) -> list[tuple[str, str | bool, str]]:
-        """Return the reservations that no command is about any more: key, name (False where the key is all), value."""
-        if not (self._granted or self._granted_keys):
-            return []
-        wanted, keys, ours = set(places), self._keys, self._own_mark
-        releases: list[tuple[str, str | bool, str]] = [
-            (keys.reservations(tenant, attribute), name, resource_id + ours)
-            for (tenant, resource_id), names in self._granted.items()
-            if (tenant, resource_id) not in wanted
-            for attribute, name in names
-        ]
-        for tenant, key in self._needless_keys(commands):
-            releases.append((keys.reserved_key(tenant, key), False, self._granted_keys[tenant, key] + ours))
-        return releases
-
-    def _needless_keys(self, commands: Sequence[ChangeCommand]) -> list[tuple[str, str]]:
-        """Return the Idempotency-Keys that were reserved for what none of the commands is about."""
-        wanted = {(command.tenant, command.key, command.resource_id) for command in commands}
-        return [(t, key) for (t, key), resource_id in self._granted_keys.items() if (t, key, resource_id) not in wanted]
 
     async def _first_answer(self, claim: Claim, holder: str) -> Outcome | None:
         """Return the answer of an identical create that never reached its caller, if its resource holds the name (CP-30)."""

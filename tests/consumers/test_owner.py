@@ -212,6 +212,34 @@ async def test_CP23_a_batch_whose_transaction_takes_too_long_is_halved_until_it_
     assert metrics.registry.get_sample_value("scimgw_transactions_slow_total") == slow
 
 
+class GrowingFeed(LongFeed):
+    """So many commands, of which the first is there and the others come."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(count)
+        self.come = 1
+        self.asked = asyncio.Event()
+
+    async def take(self, most: int, most_bytes: int, wait_s: float) -> Sequence[Delivered]:
+        self.asked.set()
+        return await super().take(min(most, self.come), most_bytes, wait_s)
+
+
+async def test_CP22_what_comes_while_another_partition_has_the_slot_joins_the_batch() -> None:
+    feed, log, store, slots = GrowingFeed(30), SlowLog(30), Store(missing=[]), TransactionSlots(1)
+    owner = PartitionOwner(0, feed, log, store, metrics=Metrics(), issuer="urn:test", slots=slots)  # type: ignore[arg-type]
+    async with asyncio.timeout(30):
+        async with slots.one():
+            serving = asyncio.create_task(owner._serve(7, careful=False))
+            await feed.asked.wait()
+            feed.come = 30
+        while feed.left:
+            await asyncio.sleep(0.01)
+    owner.stop()
+    await serving
+    assert log.tried == [30]
+
+
 async def test_CP23_batches_grow_again_when_transactions_pass_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch_limit, "RESTRAINT_S", 0.0)
     feed, log, store = LongFeed(30), SlowLog(9), Store(missing=[])

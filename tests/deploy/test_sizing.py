@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from consumers.backends import redis_store
+from consumers.replies import MOST_ENTRY_BYTES
 from consumers.settings import Settings
 from consumers.topics import Topics, wanted
 from schemas.outcomes import LIFE_MS
@@ -144,7 +145,7 @@ def test_a_constant_that_is_set_is_what_the_code_and_compose_set() -> None:
         "most_outcomes": settings.outcomes.most,
         "outcome_s": LIFE_MS / 1000,
         "entries": redis_store.MOST_ENTRIES,
-        "entry_bytes": redis_store._MOST_REPLY_BYTES,
+        "entry_bytes": MOST_ENTRY_BYTES,
         "file_least": int(least.removesuffix("mb")) * 2**20,
         "commands_hours": int(of[topics.commands]["retention.ms"].value) / HOUR_MS,
         "events_hours": int(of[topics.events]["retention.ms"].value) / HOUR_MS,

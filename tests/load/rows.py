@@ -117,8 +117,29 @@ def _at_least(rate: float) -> tuple[Measure, ...]:
 
 _CPU: Final = Measure("CPU of all processes but wrk", "ms", None, cpu_ms)
 
+
+def _alone(most_ms: float) -> Row:
+    """Return the row of one caller, who waits for each answer before he sends the next request."""
+    p50 = Measure("p50", "ms", Floor("<=", most_ms), _p50)
+    return Row("create-1", "create, 1 connection", plain(Load("create", 1)), (p50,))
+
+
+def _scale(least: float) -> Row:
+    """Return the row of the large population against the small."""
+    return Row(
+        "scale",
+        "create at the large population against the small, 64 connections",
+        scale_runs,
+        (
+            Measure("small", "/s", None, _rate, "small"),
+            Measure("large", "/s", None, _rate, "large"),
+            Measure("ratio", "", Floor(">=", least), _more("ratio"), "large"),
+        ),
+    )
+
+
 EMBEDDED: Final = (
-    Row("create-1", "create, 1 connection", plain(Load("create", 1)), (Measure("p50", "ms", Floor("<=", 4), _p50),)),
+    _alone(4),
     Row("create", "create, 64 connections", plain(Load("create", 64)), _at_least(4000)),
     Row("patch", "PATCH of one attribute, 64 connections", plain(Load("patch", 64)), _at_least(4000)),
     Row("get", "GET by id, 64 connections", plain(Load("get", 64)), _at_least(5000)),
@@ -143,16 +164,7 @@ EMBEDDED: Final = (
             Measure("growth, round 2 to the last", "%", Floor("<=", 5), _more("drift_percent"), "whole"),
         ),
     ),
-    Row(
-        "scale",
-        "create at the large population against the small, 64 connections",
-        scale_runs,
-        (
-            Measure("small", "/s", None, _rate, "small"),
-            Measure("large", "/s", None, _rate, "large"),
-            Measure("ratio", "", Floor(">=", 0.8), _more("ratio"), "large"),
-        ),
-    ),
+    _scale(0.8),
     Row(
         "password",
         "create with argon2id passwords, 16 connections",
@@ -165,7 +177,7 @@ EMBEDDED: Final = (
     ),
 )
 KAFKA: Final = (
-    Row("create-1", "create, 1 connection", plain(Load("create", 1)), (Measure("p50", "ms", Floor("<=", 6), _p50),)),
+    _alone(6),
     Row("create-64", "create, 64 connections", plain(Load("create", 64)), (*_at_least(2500), _CPU)),
     Row(
         "create-256",
@@ -194,16 +206,7 @@ KAFKA: Final = (
             )
         ),
     ),
-    Row(
-        "scale",
-        "create at the large population against the small, 64 connections",
-        scale_runs,
-        (
-            Measure("small", "/s", None, _rate, "small"),
-            Measure("large", "/s", None, _rate, "large"),
-            Measure("ratio", "", Floor(">=", 0.9), _more("ratio"), "large"),
-        ),
-    ),
+    _scale(0.9),
     Row(
         "workers",
         "create on two workers against one, 4 partitions, 256 connections",
@@ -237,11 +240,7 @@ KAFKA: Final = (
         ),
     ),
 )
-BESIDE: Final = (
-    Measure("rate", "/s", None, _rate),
-    Measure("p50", "ms", None, _p50),
-    Measure("CPU of all processes but wrk", "ms", None, cpu_ms),
-)
+BESIDE: Final = (Measure("rate", "/s", None, _rate), Measure("p50", "ms", None, _p50), _CPU)
 """What is said of a row on two deployments, and of the one as a multiple of the other."""
 BARE: Final = tuple(
     msgspec.structs.replace(row, title=f"bare: {row.title}", measures=BESIDE)
