@@ -11,6 +11,9 @@ from consumers.retention import COMPACTION_LAG_MS, DAY_MS, DELETE_RETENTION_MS, 
 
 MOST_BATCH_BYTES: Final = 4 * 1024 * 1024
 """``max.message.bytes`` of every topic: what one batch of records may come to."""
+STATE_SEGMENT_BYTES: Final = 128 * 1024 * 1024
+"""The newest segment is never compacted, and a rebuild reads all of it: with Kafka's 1 GiB a quiet service's for minutes."""
+LARGEST_STATE_SEGMENT: Final = 1024 * 1024 * 1024
 SAFE_COPIES: Final = 3
 """With so many of each record, two of which make an acknowledgement, any broker may be lost and nothing with it."""
 MOST_RECORD_BYTES: Final = MOST_BATCH_BYTES - 1024
@@ -127,14 +130,20 @@ def wanted(topics: Topics, *, partitions: int, replication: int, retention_days:
             "min.compaction.lag.ms": Wanted(str(COMPACTION_LAG_MS), least=COMPACTION_LAG_MS),
             "max.compaction.lag.ms": Wanted(str(LONGEST_LAG_MS), most=LONGEST_LAG_MS),
             "delete.retention.ms": Wanted(str(DELETE_RETENTION_MS)),
+            "segment.bytes": Wanted(str(STATE_SEGMENT_BYTES), most=LARGEST_STATE_SEGMENT),
         },
         topics.events: {**whole, "retention.ms": Wanted(str(retention_days * DAY_MS))},
         topics.dead: {**whole, "retention.ms": Wanted(str(28 * DAY_MS))},
     }
 
 
-def compared(wanted: Mapping[str, Mapping[str, Wanted]], actual: Mapping[str, Mapping[str, str]]) -> list[Row]:
-    """Return one row for each setting that should be something; a topic that ``actual`` lacks is one row."""
+def compared(
+    wanted: Mapping[str, Mapping[str, Wanted]], actual: Mapping[str, Mapping[str, str]], *, bootstrap: str
+) -> list[Row]:
+    """Return one row for each setting that should be something; a topic that ``actual`` lacks is one row.
+
+    ``bootstrap`` is the brokers' address in the commands that mend.
+    """
     rows = []
     for topic, settings in wanted.items():
         found = actual.get(topic)
@@ -144,16 +153,19 @@ def compared(wanted: Mapping[str, Mapping[str, Wanted]], actual: Mapping[str, Ma
         for setting, want in settings.items():
             value = found.get(setting, ABSENT)
             ok = want.accepts(value)
-            remedy = "" if ok else _remedy(topic, setting, want)
+            remedy = "" if ok else _remedy(topic, setting, want, bootstrap)
             rows.append(Row(topic, setting, value, want.should_be, ok, remedy))
     return rows
 
 
-def _remedy(topic: str, setting: str, want: Wanted) -> str:
+def _remedy(topic: str, setting: str, want: Wanted, bootstrap: str) -> str:
     if setting == PARTITIONS:
         return "partitions are fixed for life: set kafka.partitions to what the topic has, or use another topic_prefix"
     if setting == REPLICATION:
         return (
             "reassign the topic's replicas with kafka-reassign-partitions.sh, or set kafka.replication to what it has"
         )
-    return f"kafka-configs.sh --alter --entity-type topics --entity-name {topic} --add-config {setting}={want.value}"
+    return (
+        f"kafka-configs.sh --bootstrap-server {bootstrap} --alter --entity-type topics --entity-name {topic} "
+        f"--add-config {setting}={want.value}"
+    )

@@ -76,7 +76,10 @@ async def _append(settings: Settings, commands: list[tuple[PlacedLetter, ChangeC
                 partitions=settings.kafka.partitions,
             )
             await log.append(partition, f"{command.tenant}/{command.resource_id}", encode_command(command))
-            print(f"{placed.place}: redriven as {command.txn}; see: scimgw outcome {command.txn}", flush=True)
+            print(
+                f"{placed.place}: redriven as {command.txn}; see: scimgw outcome {command.txn} --tenant {command.tenant}",
+                flush=True,
+            )
 
 
 def _settings(parsed: argparse.Namespace) -> Settings:

@@ -108,7 +108,7 @@ async def _known(kafka: KafkaSettings, admin: AIOKafkaAdminClient, topics: Itera
 
 async def _rows(settings: Settings, admin: AIOKafkaAdminClient) -> list[Row]:
     wants = _wanted(settings)
-    rows = compared(wants, await _actual(settings.kafka, admin, wants))
+    rows = compared(wants, await _actual(settings.kafka, admin, wants), bootstrap=settings.kafka.bootstrap)
     return rows + await _broker_rows(settings.kafka, admin)
 
 

@@ -44,13 +44,13 @@ def test_CP9_all_copies_agreeing_is_refused_too_for_one_broker_away_would_stop_a
 def test_what_is_created_is_what_is_wanted() -> None:
     table = wanted(TOPICS, partitions=4, replication=3, retention_days=14)
     as_made = {topic: {name: want.value for name, want in settings.items()} for topic, settings in table.items()}
-    assert all(row.ok and not row.remedy for row in compared(table, as_made))
+    assert all(row.ok and not row.remedy for row in compared(table, as_made, bootstrap="b:1"))
 
 
 def test_a_setting_that_the_broker_does_not_tell_is_no_agreement() -> None:
     table = wanted(TOPICS, partitions=4, replication=1, retention_days=14)
     as_made = {topic: {name: want.value for name, want in settings.items()} for topic, settings in table.items()}
     del as_made[TOPICS.state]["delete.retention.ms"]
-    (row,) = [row for row in compared(table, as_made) if not row.ok]
+    (row,) = [row for row in compared(table, as_made, bootstrap="b:1") if not row.ok]
     assert (row.setting, row.actual) == ("delete.retention.ms", ABSENT)
-    assert row.remedy.startswith("kafka-configs.sh --alter")
+    assert row.remedy.startswith("kafka-configs.sh --bootstrap-server b:1 --alter")

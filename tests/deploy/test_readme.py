@@ -15,10 +15,12 @@ from typing import Final
 import pytest
 
 from consumers.embedded import MOST_PENDING
+from consumers.ports import MOST_BYTES
 from consumers.settings import SETTINGS, Settings
 from gateway.first_start import DATABASE
 from gateway.listening import KEEP_ALIVE_S, MOST_CONNECTIONS
 from gateway.listing import DEFAULT_COUNT, MAX_COUNT
+from gateway.unread import MOST_UNREAD_BYTES
 from schemas import decide, filters, notation, patch_requests, resources, rules
 from schemas.patch_requests import MAX_TOUCHED
 
@@ -69,7 +71,8 @@ def test_every_profile_and_switch_of_a_tenant_is_named() -> None:
         ("`userName`, `externalId`", [resources.MAX_NAME_BYTES]),
         ("operations of a PATCH", [patch_requests.MAX_OPERATIONS, MAX_TOUCHED]),
         ("a filter or path", [notation.MAX_NOTATION, filters.MAX_TERMS, filters.MAX_NESTING]),
-        ("a page", [MAX_COUNT, DEFAULT_COUNT]),
+        ("a page", [MAX_COUNT, MOST_BYTES // 2**20, DEFAULT_COUNT]),
+        ("a tenant's answers", [MOST_UNREAD_BYTES // 2**20]),
         ("changes waiting", [MOST_PENDING]),
         ("connections", [MOST_CONNECTIONS]),
         ("time for headers", [int(KEEP_ALIVE_S)]),

@@ -149,6 +149,7 @@ def test_a_constant_that_is_set_is_what_the_code_and_compose_set() -> None:
         "file_least": int(least.removesuffix("mb")) * 2**20,
         "commands_hours": int(of[topics.commands]["retention.ms"].value) / HOUR_MS,
         "events_hours": int(of[topics.events]["retention.ms"].value) / HOUR_MS,
+        "state_segment": int(of[topics.state]["segment.bytes"].value),
         "lag_hours": int(of[topics.state]["min.compaction.lag.ms"].value) / HOUR_MS,
     }
 

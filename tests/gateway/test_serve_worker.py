@@ -213,7 +213,7 @@ def test_CP9_topics_with_other_settings_are_refused(
     service.command("topics", "create")
     asyncio.run(_altered(kafka_bootstrap, topic_prefix, f"{topic_prefix}.{topic}", setting, wrong))
     line = refusal(service.workers[0])
-    for part in (f"{topic_prefix}.{topic}", setting, wrong, "kafka-configs.sh --alter"):
+    for part in (f"{topic_prefix}.{topic}", setting, wrong, "kafka-configs.sh --bootstrap-server"):
         assert part in line, line
 
 

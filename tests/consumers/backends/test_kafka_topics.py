@@ -86,6 +86,7 @@ WRONG = [
     ("state", "min.compaction.lag.ms", str(25 * HOUR_MS)),
     ("state", "max.compaction.lag.ms", str(29 * DAY_MS)),
     ("state", "delete.retention.ms", str(6 * DAY_MS)),
+    ("state", "segment.bytes", str(2 * 1024**3 - 1)),
     ("state", "max.message.bytes", str(1024 * 1024)),
     ("state", "message.timestamp.type", "CreateTime"),
     ("commands", "message.timestamp.type", "CreateTime"),
