@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 MOST: Final = 256
+FEW: Final = 32
+"""A transaction of fewer that takes too long does so for another reason; one by one they would take longer still."""
 RESTRAINT_S: Final = 60.0
 """How long batches stay as small as a slow transaction made them, before they double."""
 
@@ -23,5 +25,8 @@ class BatchLimit:
         return self.most
 
     def too_slow(self, commands: int, now: float) -> None:
-        """Note that a transaction of so many commands was given up: the next has half of them, one at least."""
-        self.most, self._changed_at = max(1, commands // 2), now
+        """Note that a transaction of so many commands was given up: the next has half of them.
+
+        Few count as FEW, until it happens again: in a quiet second a broker's pause hits batches of one command.
+        """
+        self.most, self._changed_at = max(1, min(self.most, max(commands, FEW)) // 2), now

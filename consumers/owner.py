@@ -102,6 +102,8 @@ class PartitionOwner:
         """What the running batch was delivered."""
         self._decided = -1
         """Offset of the last command that was dealt with, whether or not a position says so yet."""
+        self._measured = 0.0
+        """When the lag was measured last, in seconds of the loop's clock."""
         self._answers: list[Addressed] = []
         self._replying: asyncio.Task[None] | None = None
         self._counted, self._miscounted = (-1, 0), False
@@ -198,6 +200,11 @@ class PartitionOwner:
     async def _check(self) -> None:
         held = await self._store.check(self._now())
         self._metrics.outcomes_held(self._partition, held.unkeyed, held.keyed)
+        await self._measure()
+
+    async def _measure(self) -> None:
+        """Tell how many commands wait: also while none can be decided, which is when somebody must know."""
+        self._measured = asyncio.get_running_loop().time()
         with contextlib.suppress(OperatorError):
             _, end = await self._feed.bounds()
             waiting = end - self._decided - 1
@@ -222,6 +229,8 @@ class PartitionOwner:
                 await asyncio.sleep(_back_off(failures))
             if self._stopping or not self._feed.assigned:
                 return
+            if asyncio.get_running_loop().time() - self._measured >= CHECK_S:
+                await self._measure()
         last = delivered[count - 1]
         self._decided = last.offset
         self._feed.done(count)

@@ -25,7 +25,7 @@ def parse_toml(raw: bytes, name: str) -> tuple[str, dict[str, Any]]:
         raise SettingsError(f"{name}, line {line}: not UTF-8; save the file as UTF-8") from None
     try:
         return text, tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # TOMLDecodeError, and Python's own of a number with thousands of digits
         raise SettingsError(f"{name}: not TOML: {error}; correct that place") from None
     except RecursionError:
         raise SettingsError(f"{name}: not TOML: nested too deeply") from None

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from consumers.errors import LogUnavailable
+from consumers.errors import OperatorError
 from consumers.metrics import Metrics
 from consumers.owner import PartitionOwner
 from consumers.partition_ports import CommandFeed, CommandGroup
@@ -38,6 +38,7 @@ class Worker:
         self._owners: dict[int, tuple[PartitionOwner, asyncio.Task[None]]] = {}
         self._joining: asyncio.Task[None] | None = None
         self._joined = self._rejoining = False
+        self._stopping = asyncio.Event()
 
     @property
     def owned(self) -> frozenset[int]:
@@ -53,7 +54,7 @@ class Worker:
         """Work until ``stop``, or until cancelled: then nothing is finished."""
         failures = 0
         try:
-            while True:
+            while not self._stopping.is_set():
                 self._group, self._joined, self._rejoining = self._new_group(), False, False
                 self._joining = asyncio.create_task(self._group.run(self._assigned, self._revoked), name="group")
                 try:
@@ -64,23 +65,29 @@ class Worker:
                         raise
                     if not self._rejoining:
                         return
-                except LogUnavailable as error:
+                except OperatorError as error:
+                    # Also its certificates' files, which may be halfway to new ones: they were right when it began.
                     failures = 1 if self._joined else failures + 1
                     self._metrics.memberships_lost.inc()
                     logger.warning("group membership lost", extra={"action": "join", "error": str(error)})
                 await self._revoked(frozenset(self._owners))
-                await asyncio.sleep(min(LONGEST_PAUSE_S, 0.1 * 2 ** min(failures, 8)))
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(min(LONGEST_PAUSE_S, 0.1 * 2 ** min(failures, 8))):
+                        await self._stopping.wait()
         finally:
             await self._abandon()
 
     async def stop(self) -> None:
         """Finish the running batches, then leave the group; ``run`` returns."""
+        self._stopping.set()
         await self._revoked(frozenset(self._owners))
         if self._joining is not None:
             self._joining.cancel()
 
     async def _assigned(self, partitions: frozenset[int]) -> None:
         group, self._joined = self._group, True
+        if self._stopping.is_set():
+            return  # what a rebalance gives us now goes to somebody else with our leaving
         for partition in sorted(partitions - self._owners.keys()):
             if group is not None:
                 owner = self._new_owner(partition, group.feed(partition))

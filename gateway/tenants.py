@@ -18,6 +18,9 @@ from msgspec import Meta
 from consumers.errors import SettingsError
 from consumers.toml_lines import Path as KeyPath
 from consumers.toml_lines import line_of, parse_toml
+from schemas.errors import ScimError
+from schemas.keeping import check_preserved
+from schemas.resource_types import USER
 from schemas.rules import PROFILES, Rules
 
 TENANT_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -215,6 +218,11 @@ def _add_tenant(reading: _Reading, name: str, table: object, grants: dict[bytes,
 def _rules(reading: _Reading, wire: _Tenant, path: KeyPath) -> Rules:
     """Return the profile's switches with the tenant's own over them."""
     own: Rules = reading.convert(wire.rules, Rules, path)
+    for preserved in own.put_preserves:
+        try:
+            check_preserved(preserved, USER)
+        except ScimError as error:
+            raise reading.mistake((*path, "put_preserves"), f"{preserved!r}: {error.detail}") from None
     return msgspec.structs.replace(PROFILES[wire.profile], **{name: getattr(own, name) for name in wire.rules})
 
 

@@ -93,7 +93,7 @@ async def submit(
     except OutcomeUnknown:
         _mark_unseen(front, command)
         raise
-    if request.transport is None or request.transport.is_closing():
+    if reply.outcome.error is None and (request.transport is None or request.transport.is_closing()):
         _mark_unseen(front, command)
     return command, reply
 

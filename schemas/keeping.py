@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from schemas.attributes import ResourceType
+from schemas.errors import InvalidPath
 from schemas.paths import parse_path
+
+
+def check_preserved(path: str, resource_type: ResourceType) -> None:
+    """Raise InvalidPath or InvalidFilter for a path that ``keep`` cannot keep anything under."""
+    found = parse_path(path, resource_type)
+    of_many = found.sub is not None and found.attribute is not None and found.attribute.multi_valued
+    if found.filter is not None or of_many:
+        raise InvalidPath("A replace leaves whole attributes alone, or sub-attributes of those with a single value.")
 
 
 def keep(

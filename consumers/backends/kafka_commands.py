@@ -134,8 +134,9 @@ class KafkaCommandLog:
     async def _run(self) -> None:
         failures = 0
         while True:
-            producer = self._producer()
+            producer: AIOKafkaProducer | None = None
             try:
+                producer = self._producer()  # reads the certificates' files, which may be halfway to new ones
                 async with connecting(self._kafka, f"append to {self._topic}"):
                     await producer.start()
                     await producer.partitions_for(self._topic)
@@ -150,7 +151,8 @@ class KafkaCommandLog:
                 self._fail_all(self._down)
             finally:
                 was_reached, self._reached = self._reached, False
-                await abandoned(producer)
+                if producer is not None:
+                    await abandoned(producer)
             if was_reached:
                 # It worked until now: who comes meanwhile may wait for the next one.
                 self._down = None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import re
 import ssl
 from collections.abc import Sequence
@@ -26,6 +25,8 @@ Command = tuple[Word, ...]
 
 TIMEOUT_S: Final = 5.0
 _MOST_A_TRIP: Final = 1000
+CONNECTION_ERRORS: Final = (RedisError, OSError, TimeoutError, asyncio.IncompleteReadError, RuntimeError)
+"""What using a connection raises once it is lost; RuntimeError is uvloop's, where it was reset before it is written to."""
 
 
 class ScriptGone(Exception):
@@ -147,7 +148,7 @@ class RedisClient:
                 asked, self._waiting = self._waiting[:_MOST_A_TRIP], self._waiting[_MOST_A_TRIP:]
                 try:
                     await self._round_trip(asked)
-                except (RedisError, OSError, TimeoutError, asyncio.IncompleteReadError) as error:
+                except CONNECTION_ERRORS as error:
                     await self._disconnect()
                     self._fail(asked, unavailable(error))
                 except BaseException:
@@ -173,7 +174,7 @@ class RedisClient:
     async def _connected(self) -> AbstractConnection:
         """Return the connection, a new one where the last was lost, also while nobody was using it."""
         connection = self._connection
-        if connection is not None and not await connection.can_read():
+        if connection is not None and not await _ended(connection):
             return connection
         await self._disconnect()
         connection = self._pool.connection_class(**self._pool.connection_kwargs)
@@ -187,7 +188,7 @@ class RedisClient:
         """Close the connection; TLS says good-bye first, which is waited for where nobody else waits."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            with contextlib.suppress(RedisError, OSError, TimeoutError):
+            with contextlib.suppress(*CONNECTION_ERRORS):
                 await connection.disconnect(nowait=nowait)
 
     def _fail(self, asked: Sequence[_Asked], error: StoreUnavailable) -> None:
@@ -197,10 +198,17 @@ class RedisClient:
                 one.answers.exception()  # a caller may be gone: nobody need read it
 
 
+async def _ended(connection: AbstractConnection) -> bool:
+    """Tell whether a connection was lost while nobody used it; redis-py itself sees that it was closed, not a reset."""
+    reader = connection._reader
+    return reader is None or reader.exception() is not None or await connection.can_read()
+
+
 async def _answer(connection: AbstractConnection) -> Any:
     try:
-        # Not its own time limit: it answers None when that is over, which is what a missing key answers.
-        return await connection.read_response(timeout=math.inf)
+        # No time limit of its own: with one it answers None where it, or the socket's (ETIMEDOUT), is over, which is
+        # what a missing key answers.
+        return await connection.read_response()
     except NoScriptError as error:
         return ScriptGone(str(error))
     except ResponseError as error:

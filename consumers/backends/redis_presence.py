@@ -12,9 +12,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import RedisError
 
-from consumers.backends.redis_client import connection_pool, unavailable
+from consumers.backends.redis_client import CONNECTION_ERRORS, connection_pool, unavailable
 from consumers.settings import RedisSettings
 
 TIMEOUT_S: Final = 5.0
@@ -32,16 +31,20 @@ class RedisPresence:
     async def renew(self) -> None:
         """Subscribe, unless the subscription stands. Raises StoreUnavailable."""
         async with self._renewing:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                # By using it: one that was reset while nobody used it looks like one that stands.
+                with contextlib.suppress(*CONNECTION_ERRORS):
+                    self._connection = await self._subscribed(connection)
+                    return
             try:
-                # Nobody publishes there: what can be read is the connection's end.
-                if self._connection is None or await self._connection.can_read():
-                    await self.close()
-                    self._connection = await self._subscribed()
-            except (RedisError, OSError, TimeoutError) as error:
+                new = self._pool.connection_class(**self._pool.connection_kwargs)
+                self._connection = await self._subscribed(new)
+            except CONNECTION_ERRORS as error:
                 raise unavailable(error) from error
 
-    async def _subscribed(self) -> AbstractConnection:
-        connection = self._pool.connection_class(**self._pool.connection_kwargs)
+    async def _subscribed(self, connection: AbstractConnection) -> AbstractConnection:
+        """Return the connection, subscribed, made where it is not; it is closed where that fails."""
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 await connection.connect_check_health(check_health=False, retry_socket_connect=False)
@@ -49,7 +52,7 @@ class RedisPresence:
                 for _ in self._channels:
                     await connection.read_response()
         except BaseException:
-            with contextlib.suppress(RedisError, OSError, TimeoutError):
+            with contextlib.suppress(*CONNECTION_ERRORS):
                 await connection.disconnect(nowait=True)
             raise
         return connection
@@ -58,5 +61,5 @@ class RedisPresence:
         """Be gone; never raises."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            with contextlib.suppress(RedisError, OSError, TimeoutError):
+            with contextlib.suppress(*CONNECTION_ERRORS):
                 await connection.disconnect(nowait=True)

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from consumers import batch_limit
+from consumers import owner as owner_module
 from consumers.errors import NotRecovered, StoreUnavailable
 from consumers.metrics import Metrics
 from consumers.owner import PartitionOwner
@@ -127,6 +128,28 @@ async def test_CP26_waiting_for_the_store_is_no_attempt_at_the_command(store: St
     assert store.attempts == 1
 
 
+async def test_the_lag_is_told_while_nothing_can_be_decided(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(owner_module, "CHECK_S", 0.0)
+    monkeypatch.setattr(owner_module, "RECOVERY_PAUSE_S", 0.0)
+    feed, log, store, metrics = Feed(commands.create(resource_id="x")), Log(), Store(missing=[]), Metrics()
+    owner = PartitionOwner(
+        0, feed, log, store, metrics=metrics, issuer="urn:test", slots=TransactionSlots(1)  # type: ignore[arg-type]
+    )  # fmt: skip
+    store._missing = [NotRecovered("another partition is missing")] * 1_000_000
+    waiting = "scimgw_partition_lag_commands", {"partition": "0"}
+    serving = asyncio.create_task(owner._serve(7, careful=False))
+    async with asyncio.timeout(30):
+        await asyncio.sleep(0.05)
+        metrics.lag(0, 0)
+        while metrics.registry.get_sample_value(*waiting) != 1:
+            await asyncio.sleep(0.01)
+        store._missing.clear()
+        while metrics.registry.get_sample_value(*waiting) != 0:
+            await asyncio.sleep(0.01)
+    owner.stop()
+    await serving
+
+
 async def test_an_id_that_no_gateway_mints_is_404_and_no_dead_letter() -> None:
     command = commands.delete(commands.create(resource_id="jane@example.com"))
     store, feed, log = Store(missing=[]), Feed(command), Log()
@@ -185,7 +208,7 @@ class LongFeed(Feed):
         return self.left[:most]
 
 
-@pytest.mark.parametrize(("most", "tried"), [(9, [30, 15, 7, 7, 7, 7, 2]), (1, [30, 15, 7, 3, *[1] * 30])])
+@pytest.mark.parametrize(("most", "tried"), [(9, [30, 16, 8, 8, 8, 6]), (1, [30, 16, 8, 4, 2, *[1] * 30])])
 async def test_CP23_a_batch_whose_transaction_takes_too_long_is_halved_until_it_passes(
     most: int, tried: list[int]
 ) -> None:

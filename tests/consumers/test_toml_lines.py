@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from consumers.toml_lines import Path, line_of
+from consumers.errors import SettingsError
+from consumers.toml_lines import Path, line_of, parse_toml
 
 TEXT = '''# comment
 top = 1
@@ -54,3 +55,9 @@ name = "c"
 )
 def test_the_line_is_that_of_the_key_or_of_what_encloses_it(path: Path, line: int | None) -> None:
     assert line_of(TEXT, path) == line
+
+
+@pytest.mark.parametrize("text", ["a = ", f"a = {'9' * 5000}", "a = " + "[" * 5000], ids=["cut", "huge", "deep"])
+def test_what_is_no_toml_is_refused_as_a_mistake_in_the_file(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"^f\.toml: not TOML"):
+        parse_toml(text.encode(), "f.toml")

@@ -17,6 +17,7 @@ from consumers.submission import Busy, Expired, Failed, OutcomeUnknown, Submissi
 from gateway.logs import JsonFormatter
 from schemas import urns
 from schemas.commands import ChangeCommand
+from schemas.outcomes import Outcome, Refusal
 from tests.gateway.fronts import Ports, calling, front_of, served, unused
 
 USER = {"schemas": [urns.USER], "userName": "canary-name"}
@@ -107,7 +108,27 @@ async def test_a_defect_is_500_and_nobody_is_told_a_value(caplog: pytest.LogCapt
     assert any("crash" in line for line in lines), "the traceback is there for who must mend it"
 
 
-async def test_an_answer_whose_caller_is_gone_is_marked_unseen() -> None:
+def outcome_of(command: ChangeCommand, status: int) -> Outcome:
+    """Return what became of a create, as a worker says it."""
+    return Outcome(
+        txn=command.txn,
+        status=status,
+        resource_type="User",
+        resource_id=command.resource_id,
+        error=None if status == 201 else Refusal(status, "uniqueness", "userName is in use"),
+        verb="create",
+        fingerprint=command.fingerprint,
+        gateway=command.gateway,
+        decided_at=command.accepted_at,
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "marks"),
+    [(201, 1), (409, 0), (None, 1)],
+    ids=["created", "refused: nothing to hand out again", "unknown"],
+)
+async def test_an_answer_whose_caller_is_gone_is_marked_unseen(status: int | None, marks: int) -> None:
     arrived, gone = asyncio.Event(), asyncio.Event()
     done = asyncio.Event()
 
@@ -115,7 +136,9 @@ async def test_an_answer_whose_caller_is_gone_is_marked_unseen() -> None:
         arrived.set()
         await gone.wait()
         done.set()
-        raise Busy(command.txn) if command.gateway == "never" else OutcomeUnknown(command.txn)
+        if status is None:
+            raise OutcomeUnknown(command.txn)
+        return Reply(outcome_of(command, status))
 
     ports = Ports(slow)
     async with served(front_of(ports)) as origin:
@@ -135,8 +158,7 @@ async def test_an_answer_whose_caller_is_gone_is_marked_unseen() -> None:
         gone.set()
         await done.wait()
         await asyncio.sleep(0.05)
-    assert len(ports.marked) == 1
-    assert ports.marked[0][0] == "acme"
+    assert [tenant for tenant, _ in ports.marked] == ["acme"] * marks
 
 
 @pytest.mark.parametrize("given", ["x" * 129, "tab\there", "Zo\xeb"])

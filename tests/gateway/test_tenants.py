@@ -125,6 +125,8 @@ def test_a_hash_in_capitals_is_the_same_hash(file: Path) -> None:
         ('[tenants.a]\ndiscovery_without_token = "no"\n', 4, "tenants.a.discovery_without_token"),
         ("[tenants.a.rules]\nstring_boolean = true\n", 4, "tenants.a.rules.string_boolean"),
         ("[tenants.a.rules]\nstring_booleans = 1\n", 4, "tenants.a.rules.string_booleans"),
+        ('[tenants.a.rules]\nput_preserves = ["title", "nosuch"]\n', 4, "tenants.a.rules.put_preserves"),
+        ("[tenants.a.rules]\nput_preserves = ['emails[type eq \"work\"]']\n", 4, "tenants.a.rules.put_preserves"),
         ('[[tenants.a.tokens]]\nname = "x"\n', 3, "tenants.a.tokens[0]"),
         (token("a b"), 4, "tenants.default.tokens[0].name"),
         (token("x", "scimgw_" + "a" * 43), 5, "tenants.default.tokens[0].sha256"),

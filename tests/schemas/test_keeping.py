@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from schemas import urns
-from schemas.keeping import keep, keep_extensions
+from schemas.errors import InvalidFilter, InvalidPath
+from schemas.keeping import check_preserved, keep, keep_extensions
 from schemas.resource_types import USER
 from tests.schemas.samples import user
 
@@ -24,6 +25,17 @@ STORED = {
 
 def kept(*paths: str, **members: Any) -> dict[str, Any]:
     return keep(paths, STORED, user("bob", **members), USER)
+
+
+@pytest.mark.parametrize("path", ["title", "name.givenName", "emails", urns.ENTERPRISE_USER, f"{BADGE}:doors"])
+def test_what_can_be_kept_is_accepted(path: str) -> None:
+    check_preserved(path, USER)
+
+
+@pytest.mark.parametrize("path", ["nosuch", "a b", "emails[", 'emails[type eq "work"]', "emails.value"])
+def test_a_path_under_which_nothing_can_be_kept_is_refused(path: str) -> None:
+    with pytest.raises((InvalidPath, InvalidFilter)):
+        check_preserved(path, USER)
 
 
 def test_nothing_is_kept_that_no_path_names() -> None:

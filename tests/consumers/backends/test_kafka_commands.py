@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -213,6 +214,21 @@ async def test_without_a_broker_appends_fail_at_once_and_closing_ends() -> None:
     await log.close()
     with pytest.raises(LogUnavailable, match="stopping"):
         await log.append(0, "acme/a", b"1")
+
+
+async def test_a_certificate_that_cannot_be_read_is_tried_again_and_said_now_and_then(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a rotation leaves it for a moment: neither the end of appending nor a loop that says so a thousand times."""
+    kafka = KafkaSettings(bootstrap="127.0.0.1:1", security_protocol="SSL", ca_file=str(tmp_path / "absent.pem"))
+    log = KafkaCommandLog(kafka, lambda _skew: None)
+    await log.start()
+    await asyncio.sleep(0.6)
+    with pytest.raises(LogUnavailable, match="ca_file"):
+        await log.append(0, "acme/a", b"1")
+    assert {record.levelname for record in caplog.records} == {"WARNING"}
+    assert 1 <= len(caplog.records) <= 6
+    await log.close()
 
 
 async def test_topics_that_are_not_there_yet_are_found_when_they_are(kafka_bootstrap: str, topic_prefix: str) -> None:

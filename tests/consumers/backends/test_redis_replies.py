@@ -9,13 +9,17 @@ from pathlib import Path
 import pytest
 
 from consumers.backends.redis_client import RedisClient
+from consumers.backends.redis_presence import RedisPresence
 from consumers.backends.redis_replies import RedisReplies
 from consumers.backends.redis_store import RedisPartitionStore
+from consumers.errors import StoreUnavailable
 from consumers.partition_ports import Addressed
 from consumers.ports import Reply
 from consumers.settings import RedisSettings
 from consumers.submission import Busy, SubmissionError
 from schemas.outcomes import UNSEEN_LIFE_MS
+from tests.consumers.backends.proxied import through_proxy
+from tests.faults.proxy import Order
 from tests.services.redis import RedisServer
 
 pytestmark = pytest.mark.services
@@ -135,6 +139,30 @@ async def test_CP30_signs_of_life_come_back_with_redis(server: RedisServer, gate
     async with asyncio.timeout(10):
         while not await gateway.client.call("EXISTS", "{s0}:gw:g-1"):
             await asyncio.sleep(0.05)
+
+
+async def test_CP30_a_presence_whose_connection_was_reset_comes_back(server: RedisServer) -> None:
+    """A reset closes nothing at this end that could be seen without using the connection."""
+    async with through_proxy(server) as (link, url):
+        presence, client = RedisPresence(RedisSettings(url=url), ["gw"]), RedisClient(RedisSettings(url=server.url))
+        for _ in range(2):
+            await presence.renew()
+            await presence.renew()
+            assert await client.call("PUBSUB", "NUMSUB", "gw") == [b"gw", 1]
+            link.take(Order(port=0, cut=True))
+            async with asyncio.timeout(5):
+                while await client.call("PUBSUB", "NUMSUB", "gw") != [b"gw", 0]:
+                    await asyncio.sleep(0.01)
+        await presence.renew()
+        assert await client.call("PUBSUB", "NUMSUB", "gw") == [b"gw", 1]
+        server.kill()
+        with pytest.raises(StoreUnavailable):
+            await presence.renew()
+        server.start()
+        await presence.renew()
+        assert await client.call("PUBSUB", "NUMSUB", "gw") == [b"gw", 1]
+        await presence.close()
+        await client.close()
 
 
 async def test_CP30_a_mark_lives_ten_minutes(gateway: Gateway) -> None:

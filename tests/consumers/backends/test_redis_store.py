@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -20,9 +22,11 @@ from consumers.ports import Contended, Granted
 from consumers.settings import RedisSettings
 from schemas.outcomes import KEYED_LIFE_MS
 from schemas.partitions import partition_of
+from tests.consumers.backends.proxied import through_proxy
 from tests.contract.commands import create, delete, in_order, name_of, new_name, now, replace
 from tests.contract.owner import claim
 from tests.contract.partition_log import Partition
+from tests.faults.proxy import Order
 from tests.services.redis import RedisServer
 
 pytestmark = pytest.mark.services
@@ -236,6 +240,37 @@ class TestTrouble:
         for n in range(3):
             await one.client.call("SET", f"k{n}", str(n))
         assert [await one.client.call("GET", f"k{n}") for n in range(3)] == [b"0", b"1", b"2"]
+
+    async def test_a_connection_that_was_reset_while_idle_is_replaced_before_it_is_used(
+        self, server: RedisServer
+    ) -> None:
+        async with through_proxy(server) as (link, url):
+            client = RedisClient(RedisSettings(url=url))
+            await client.call("SET", "k", "v")
+            for broken in range(1, 4):
+                link.take(Order(port=0, cut=True))
+                await asyncio.sleep(0.05)
+                assert await client.call("GET", "k") == b"v"
+                assert client.connections == 1 + broken
+            await client.close()
+
+    async def test_a_time_limit_of_the_socket_is_no_answer(self, server: RedisServer) -> None:
+        """ETIMEDOUT is a TimeoutError, and None is what redis-py makes of one where it was given a time limit."""
+        async with through_proxy(server) as (link, url):
+            client = RedisClient(RedisSettings(url=url))
+            await client.call("SET", "k", "v")
+            link.take(Order(port=0, fault="black hole"))
+            asking = asyncio.create_task(client.call("GET", "k"))
+            await asyncio.sleep(0.05)
+            connection = client._connection
+            assert connection is not None
+            reader: Any = connection._reader
+            reader.set_exception(TimeoutError(errno.ETIMEDOUT, "Connection timed out"))
+            with pytest.raises(StoreUnavailable):
+                await asking
+            link.take(Order(port=0, fault="none"))
+            assert await client.call("GET", "k") == b"v"
+            await client.close()
 
     async def test_a_busy_server_is_unavailable(self, server: RedisServer, one: One) -> None:
         await one.client.call("CONFIG", "SET", "busy-reply-threshold", 50)
