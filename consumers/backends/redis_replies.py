@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from typing import Final
 
 import msgspec
@@ -29,6 +30,10 @@ BEAT_S: Final = 2.5
 BLOCK_MS: Final = 2_000
 MOST_ENTRIES: Final = 64
 _PAUSE_S: Final = 0.2
+MOST_READ: Final = 2_048
+"""How many entries are taken out together: more than a stream has."""
+_NOTHING: Final = b"0-0"
+"""Before every entry."""
 
 
 class RedisReplies:
@@ -41,8 +46,10 @@ class RedisReplies:
         self._gateway = gateway
         self._keys = [ShardKeys(shard) for shard in range(settings.shards)]
         self._presence = RedisPresence(settings, [keys.alive(gateway) for keys in self._keys])
-        self._last = {keys.replies(gateway).encode(): b"0-0" for keys in self._keys}
+        self._last = {keys.replies(gateway).encode(): _NOTHING for keys in self._keys}
         """The last entry read of each stream. The gateway's id is its process's own: the first read misses nothing."""
+        self._read: dict[bytes, deque[bytes]] = {key: deque(maxlen=MOST_READ) for key in self._last}
+        """Entries that were read and may still be there."""
 
     async def run(self, deliver: Deliver) -> None:
         """See ``ReplySource.run``; goes on after errors, where it left off."""
@@ -54,7 +61,7 @@ class RedisReplies:
                     if reading.connections != connections:
                         await self._find_place(reading)
                         connections = reading.connections
-                    await self._read(reading, deliver)
+                    await self._receive(reading, deliver)
                 except StoreUnavailable as error:
                     logger.warning("replies cannot be read", extra={"action": "replies", "error": str(error)})
                     await asyncio.sleep(_PAUSE_S)
@@ -74,10 +81,20 @@ class RedisReplies:
             await self._presence.close()
 
     async def beat(self) -> None:
-        """Give one sign of life, and be present until the process ends. Raises StoreUnavailable."""
+        """Give one sign of life, and be present until the process ends. Raises StoreUnavailable.
+
+        What was read is taken out of the streams by and by: of a burst's answers they would keep the last 1,024 batches.
+        """
         await self._presence.renew()
-        commands: list[Command] = [("SET", keys.alive(self._gateway), "1", "PX", ALIVE_MS) for keys in self._keys]
-        for answer in await self._client.calls(commands):
+        signs: list[Command] = [("SET", keys.alive(self._gateway), "1", "PX", ALIVE_MS) for keys in self._keys]
+        # By their names, not all before the last: of another Redis, whose clock is behind, that might be unread ones.
+        read: list[Command] = []
+        for key, entries in self._read.items():
+            # The newest stays: it tells how far the stream has come.
+            names = [entries.popleft() for _ in range(len(entries) - 1)]
+            if names:
+                read.append(("XDEL", key, *names))
+        for answer in (await self._client.calls(signs + read))[: len(signs)]:
             if isinstance(answer, Exception):
                 raise answer
 
@@ -102,15 +119,16 @@ class RedisReplies:
             if isinstance(end, Exception):
                 raise end
             if not end or _place(end[0][0]) < _place(self._last[key]):
-                self._last[key] = b"0-0"
+                self._last[key] = _NOTHING
 
-    async def _read(self, reading: RedisClient, deliver: Deliver) -> None:
+    async def _receive(self, reading: RedisClient, deliver: Deliver) -> None:
         found = await reading.call(
             "XREAD", "COUNT", MOST_ENTRIES, "BLOCK", BLOCK_MS, "STREAMS", *self._last, *self._last.values()
         )  # fmt: skip
         for key, entries in found or ():
             for entry, fields in entries:
                 self._last[key] = entry
+                self._read[key].append(entry)
                 try:
                     replies = decode_replies(fields[1])
                 except msgspec.DecodeError as error:

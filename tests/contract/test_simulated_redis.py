@@ -41,7 +41,7 @@ ZRANGE z 0 1 WITHSCORES | ZRANGE z 5 9 | ZRANGE z 0 -9 | ZRANGE nothing 0 -1 | Z
 ZRANGEBYSCORE z 1 (5 | ZRANGEBYSCORE z -inf +inf LIMIT 1 2 | ZRANGEBYSCORE z 0 9 LIMIT 0 -1 | ZREM z a nothing | ZREM z b c e
 EXISTS z | ZADD l 0 b 0 a 0 c 0 ab | ZRANGEBYLEX l - + | ZRANGEBYLEX l [ab (c | ZRANGEBYLEX l (a [b | ZRANGEBYLEX l [a + LIMIT 1 2
 ZRANGEBYLEX nothing - + | ZRANGE l 0 -1 | TYPE l | ZADD n 1795257600000 a | ZSCORE n a | ZADD n 1.5 a | ZSCORE n a
-XLEN x | XREVRANGE x + - | XREAD COUNT 2 STREAMS x 0-0 | TYPE x | FLUSHALL | EXISTS l n
+XLEN x | XDEL x 5-0 6-0 | XREVRANGE x + - | XREAD COUNT 2 STREAMS x 0-0 | TYPE x | FLUSHALL | EXISTS l n
 """
 
 SCRIPTS: Final = (
@@ -165,6 +165,14 @@ async def test_streams_are_read_from_a_place_on(both: Both) -> None:
             found = await both.client.call(*command) if side == 0 else both.simulated(command)
             answers.append([fields for _, entries in found for _, fields in entries])
         assert answers[0] == answers[1] != []
+    for side, words in enumerate(zip(*places, strict=True)):
+        gone: tuple[tuple[tuple[Word, ...], int], ...] = (
+            (("XDEL", "x", words[0], "5-0"), 1),
+            (("XDEL", "x", words[0]), 0),
+            (("XLEN", "x"), 2),
+        )
+        for asked, answer in gone:
+            assert (await both.client.call(*asked) if side == 0 else both.simulated(asked)) == answer
     for side, words in enumerate(zip(*places, strict=True)):
         newest = ("XREVRANGE", "x", "+", "-", "COUNT", 1)
         found = await both.client.call(*newest) if side == 0 else both.simulated(newest)

@@ -13,8 +13,8 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from consumers.backends import redis_store
-from consumers.replies import MOST_ENTRY_BYTES
+from consumers.backends import redis_replies
+from consumers.remote import MOST_PENDING
 from consumers.settings import Settings
 from consumers.topics import Topics, wanted
 from schemas.outcomes import LIFE_MS
@@ -145,8 +145,8 @@ def test_a_constant_that_is_set_is_what_the_code_and_compose_set() -> None:
     expected = {
         "most_outcomes": settings.outcomes.most,
         "outcome_s": LIFE_MS / 1000,
-        "entries": redis_store.MOST_ENTRIES,
-        "entry_bytes": MOST_ENTRY_BYTES,
+        "most_waiting": MOST_PENDING,
+        "taken_s": redis_replies.BEAT_S,
         "file_least": int(least.removesuffix("mb")) * 2**20,
         "commands_hours": int(of[topics.commands]["retention.ms"].value) / HOUR_MS,
         "events_hours": int(of[topics.events]["retention.ms"].value) / HOUR_MS,

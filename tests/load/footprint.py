@@ -39,7 +39,7 @@ class Footprint(msgspec.Struct, frozen=True):
     """Bytes at one moment, all of them since the servers were started."""
 
     keys: dict[str, int]
-    """By what keys are for, as ``MEMORY USAGE`` tells them."""
+    """By what keys are for, as ``MEMORY USAGE`` tells them; streams as if nothing had been taken out of them."""
     used: int
     """All that Redis has allocated."""
     file: int
@@ -105,8 +105,17 @@ def _keys(client: Any) -> dict[str, int]:
         for key in some:
             asked.memory_usage(key, samples=0)  # all elements, not a sample of them
         for key, size in zip(some, asked.execute(), strict=True):
-            found[kind_of(key.decode())] += size or 0
+            kind = kind_of(key.decode())
+            found[kind] += _untrimmed(client, key, size) if kind == "replies" else size or 0
     return dict(found)
+
+
+def _untrimmed(client: Any, key: bytes, size: int | None) -> int:
+    """Return what a stream would have come to: gateways take out of theirs what they have read."""
+    if size is None:
+        return 0
+    stream = client.xinfo_stream(key)
+    return int(size * stream["entries-added"] / max(1, stream["length"]))
 
 
 def segments(logs: Path, prefix: str) -> dict[str, int]:

@@ -242,6 +242,14 @@ class Commands(Data):
             del value[:-most]
         return _entry(place)
 
+    def _xdel(self, key: Word, *entries: Word) -> int:
+        value = self._read(key, list)
+        if value is NOTHING:
+            return 0
+        gone, whole = {_place(entry) for entry in entries}, len(value)
+        value[:] = [one for one in value if one[0] not in gone]
+        return whole - len(value)
+
     def _xlen(self, key: Word) -> int:
         value = self._read(key, list)
         return 0 if value is NOTHING else len(value)
@@ -263,8 +271,7 @@ class Commands(Data):
             value: Any = self._read(key, list)
             if value is NOTHING:
                 continue
-            milliseconds, _, number = after.partition(b"-")
-            bound = int(milliseconds), int(number)
+            bound = _place(after)
             entries = [[_entry(place), fields] for place, fields in value if place > bound][:count]
             if entries:
                 found.append([key, entries])
@@ -273,6 +280,11 @@ class Commands(Data):
 
 def _entry(place: tuple[int, int]) -> bytes:
     return b"%d-%d" % place
+
+
+def _place(entry: bytes) -> tuple[int, int]:
+    milliseconds, _, number = entry.partition(b"-")
+    return int(milliseconds), int(number)
 
 
 def _number(score: float) -> bytes:
@@ -343,6 +355,7 @@ _METHODS: Final[tuple[Callable[..., Any], ...]] = (
     Commands._zrangebyscore,
     Commands._zrangebylex,
     Commands._xadd,
+    Commands._xdel,
     Commands._xlen,
     Commands._xrevrange,
     Commands._xread,

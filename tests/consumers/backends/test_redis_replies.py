@@ -114,6 +114,28 @@ async def test_CP25_an_entry_that_cannot_be_decoded_stops_nothing(gateway: Gatew
     await gateway.until("t-1")
 
 
+async def test_CP25_what_was_read_is_taken_out_of_the_stream(gateway: Gateway) -> None:
+    await gateway.answer(*(f"t-{n}" for n in range(50)))
+    await gateway.until("t-49")
+    await gateway.replies.beat()
+    assert await gateway.client.call("XLEN", "{s0}:rep:g-1") == 1
+    await gateway.answer("t-50", "t-51")
+    await gateway.until("t-51")
+    assert gateway.got == [f"t-{n}" for n in range(52)]
+
+
+async def test_CP25_what_was_not_read_stays_in_the_stream(gateway: Gateway) -> None:
+    await gateway.answer("t-0")
+    await gateway.until("t-0")
+    gateway.tasks[0].cancel()
+    await asyncio.gather(gateway.tasks[0], return_exceptions=True)
+    await gateway.answer("t-1", "t-2")
+    await gateway.replies.beat()
+    gateway.tasks[0] = asyncio.create_task(gateway.replies.run(gateway.take))
+    await gateway.until("t-2")
+    assert gateway.got[-2:] == ["t-1", "t-2"]
+
+
 async def test_CP25_streams_do_not_stay_for_ever(gateway: Gateway) -> None:
     await gateway.answer("t-1")
     assert 0 < await gateway.client.call("PTTL", "{s0}:rep:g-1") <= 60_000
