@@ -44,7 +44,7 @@ PLANTED: Final = (
         function=owner.PartitionOwner._persist_up_to,
         line="raise OwnershipLost(str(error)) from error",
         instead="return",
-        seeds=(1005, 1010, 1030),
+        seeds=(1026, 1005, 1010),
     ),
     Planted(
         rule="CP-4",
@@ -60,7 +60,7 @@ PLANTED: Final = (
         script="prelude",
         line="  if redis.call('GET', KEYS[2]) ~= fence then return {'fence'} end\n",
         instead="",
-        seeds=(1009, 1016, 1021, 1032),
+        seeds=(1006, 1009, 1016),
     ),
     Planted(
         rule="CP-6",
@@ -140,7 +140,7 @@ PLANTED: Final = (
         function=batches.plan,
         line="_chained(view, changed.get(address))",
         instead="view",
-        seeds=(1002, 1009, 1011, 1013),
+        seeds=(1005, 1002, 1009),
     ),
     Planted(
         rule="CP-18",
@@ -172,7 +172,7 @@ PLANTED: Final = (
         script="reserve",
         line="string.sub(fence, 1, 7) == 'active:' and fence ~= 'active:' .. token\n",
         instead="false\n",
-        seeds=(1074, 1019),
+        seeds=(1218, 1074, 1019),
     ),
     Planted(
         rule="CP-20 (taking over)",
@@ -180,7 +180,7 @@ PLANTED: Final = (
         script="reserve",
         line="string.sub(fence, 1, 7) == 'active:' and fence ~= 'active:' .. token\n",
         instead="fence ~= 'active:' .. token\n",
-        seeds=(1010,),
+        seeds=(1296, 1010),
     ),
     Planted(
         rule="CP-20 (busy)",
@@ -188,7 +188,7 @@ PLANTED: Final = (
         function=apply.ApplyLoop._reserve,
         line="return result[:i] if i else [_given_up(commands[0])]",
         instead='result[i] = refusal(Uniqueness("it is reserved"))',
-        seeds=(1010, 1040),
+        seeds=(1006, 1010, 1040),
     ),
     Planted(
         rule="CP-24",
@@ -236,7 +236,7 @@ PLANTED: Final = (
         script="reserve",
         line="if keyed[k] and keyed[k] ~= id then return -1 end",
         instead="",
-        seeds=(1000, 1002, 1010, 1021),
+        seeds=(1003, 1000, 1002),
     ),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Sequence
 from functools import partial
@@ -32,7 +33,9 @@ class Connection:
         self.channels: set[bytes] = set()
         self.broken = False
         """Whether the server has closed it."""
-        self._closed = False
+        self._connected = self._closed = False
+        self._reader = asyncio.StreamReader(loop=asyncio.get_running_loop())
+        """Never reset unseen: here the server closes."""
         self._network = network
         self._server = server
         self._trips: deque[Any] = deque()
@@ -44,9 +47,11 @@ class Connection:
         return not (self.broken or self._closed or self.process.dead)
 
     async def connect_check_health(self, *, check_health: bool, retry_socket_connect: bool) -> None:
-        """Connect. Raises redis.ConnectionError."""
+        """Connect, where it is not connected yet. Raises redis.ConnectionError."""
         del check_health, retry_socket_connect
-        await self._network.call(self.process, self._server, lambda: self._server.accept(self), limit_s=LIMIT_S)
+        if not self._connected:
+            await self._network.call(self.process, self._server, lambda: self._server.accept(self), limit_s=LIMIT_S)
+            self._connected = True
 
     async def can_read(self) -> bool:
         """Tell whether there is something to read that nobody asked for: the end."""
@@ -73,9 +78,8 @@ class Connection:
         execute = partial(self._server.execute, self, commands)
         self._trips.append(self._network.post(self.process, self._server, execute, limit_s=LIMIT_S))
 
-    async def read_response(self, *, timeout: float | None = None) -> Any:
+    async def read_response(self) -> Any:
         """Return the next answer; raises it where it is an error."""
-        del timeout
         if not self._answers:
             self._answers.extend(await self._trips.popleft())
         answer = self._answers.popleft()
