@@ -69,9 +69,9 @@ class Site:
         self.owners.append(Owner())
         return self.owners[-1]
 
-    async def until(self, groups: int) -> None:
+    async def until(self, groups: int, owners: int = 0) -> None:
         async with asyncio.timeout(10):
-            while len(self.groups) < groups:
+            while len(self.groups) < groups or len(self.owners) < owners:
                 await asyncio.sleep(0.01)
 
 
@@ -79,7 +79,7 @@ class Site:
 async def test_a_membership_that_breaks_is_made_anew_whatever_broke_it(why: OperatorError) -> None:
     site = Site(why)
     running = asyncio.create_task(site.worker.run())
-    await site.until(2)
+    await site.until(2, owners=1)
     assert site.metrics.registry.get_sample_value("scimgw_memberships_lost_total") == 1
     await site.worker.stop()
     await running
@@ -101,9 +101,7 @@ async def test_a_stop_between_two_memberships_is_heard_and_makes_no_third(monkey
 async def test_what_a_rebalance_gives_a_stopping_worker_gets_no_owner() -> None:
     site = Site()
     running = asyncio.create_task(site.worker.run())
-    async with asyncio.timeout(10):
-        while not site.owners:
-            await asyncio.sleep(0.01)
+    await site.until(1, owners=1)
     site.owners[0].leaving.clear()
     stopping = asyncio.create_task(site.worker.stop())
     await site.owners[0].stopped.wait()
