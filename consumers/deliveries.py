@@ -10,7 +10,7 @@ import msgspec
 
 from consumers.partition_ports import Delivered
 from consumers.takeover import Belongs
-from schemas.commands import ChangeCommand, Create, decode_command
+from schemas.commands import ChangeCommand, Create, decode_command, verb_of
 from schemas.dead_letters import Envelope
 from schemas.outcomes import Outcome, Refusal
 
@@ -60,8 +60,27 @@ def _is_tenant(name: str) -> bool:
     return _TENANT.fullmatch(name) is not None
 
 
-def failure(envelope: Envelope) -> Outcome:
-    """Return the outcome of a command that will not be decided; what cannot be read of it is left empty."""
+def failure(command: ChangeCommand) -> Outcome:
+    """Return the outcome of a command that will not be decided.
+
+    Without its Idempotency-Key, which would answer 500 for a day: a repeat may well succeed.
+    """
+    envelope = Envelope(command.txn, command.tenant, command.gateway, command.resource_type)
+    return msgspec.structs.replace(
+        _failure(envelope, command.accepted_at),
+        resource_id=command.resource_id,
+        verb=verb_of(command),
+        fingerprint=command.fingerprint,
+    )
+
+
+def failure_of_none(envelope: Envelope, appended_at: int) -> Outcome:
+    """Return the outcome of what is no command; what cannot be read of it is left empty."""
+    apart = abs(envelope.accepted_at - appended_at)
+    return _failure(envelope, envelope.accepted_at if apart <= MOST_APART_MS else appended_at)
+
+
+def _failure(envelope: Envelope, decided_at: int) -> Outcome:
     detail = "the server could not apply this change and has set it aside for its operators"
     return Outcome(
         txn=envelope.txn or "",
@@ -72,5 +91,5 @@ def failure(envelope: Envelope) -> Outcome:
         verb="create",
         fingerprint=envelope.fingerprint,
         gateway=envelope.gateway or "",
-        decided_at=envelope.accepted_at,
+        decided_at=decided_at,
     )

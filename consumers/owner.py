@@ -14,7 +14,7 @@ import msgspec
 
 from consumers.apply import Answer, ApplyLoop
 from consumers.batch_limit import MOST, BatchLimit
-from consumers.deliveries import MOST_APART_MS, decoded, failure
+from consumers.deliveries import decoded, failure, failure_of_none
 from consumers.errors import NotRecovered, OperatorError, PartitionHalted, StoreConflict, StoreUnavailable
 from consumers.failpoints import hit
 from consumers.metrics import Metrics
@@ -31,8 +31,8 @@ from consumers.slots import TransactionSlots
 from consumers.submission import Failed
 from consumers.takeover import Belongs, Resumption, take_over
 from schemas.changes import View
-from schemas.commands import ChangeCommand, verb_of
-from schemas.dead_letters import DeadLetter, Envelope, envelope_of, parked
+from schemas.commands import ChangeCommand
+from schemas.dead_letters import DeadLetter, envelope_of, parked
 from schemas.numbering import Batch, Watermark
 from schemas.outcomes import Outcome
 from schemas.transactions import Transaction, transaction_of
@@ -344,15 +344,7 @@ class PartitionOwner:
         snapshot = await self._store.view([command])
         view: View = snapshot.views[0]
         letter = self._letter(delivered, why, 0 if view.resource is None else view.resource.version)
-        outcome = failure(Envelope(command.txn, command.tenant, command.gateway, command.resource_type))
-        outcome = msgspec.structs.replace(
-            outcome,
-            resource_id=command.resource_id,
-            verb=verb_of(command),
-            fingerprint=command.fingerprint,
-            decided_at=command.accepted_at,
-        )  # without its Idempotency-Key, which would answer 500 for a day: a repeat may well succeed
-        await self._parked(delivered, letter, (command.tenant, outcome))
+        await self._parked(delivered, letter, (command.tenant, failure(command)))
 
     async def _park_undecodable(self, delivered: Delivered) -> None:
         """Park what is no command; its caller gets an answer where it can be read who that is (INV-18)."""
@@ -361,10 +353,7 @@ class PartitionOwner:
         if envelope.txn is None or envelope.tenant is None:
             await self._parked(delivered, letter, None)
             return
-        apart = abs(envelope.accepted_at - delivered.appended_at)
-        decided_at = envelope.accepted_at if apart <= MOST_APART_MS else delivered.appended_at
-        outcome = msgspec.structs.replace(failure(envelope), decided_at=decided_at)
-        await self._parked(delivered, letter, (envelope.tenant, outcome))
+        await self._parked(delivered, letter, (envelope.tenant, failure_of_none(envelope, delivered.appended_at)))
         if envelope.gateway:
             self._answers.append(Addressed(envelope.gateway, envelope.tenant, envelope.txn, Failed(envelope.txn)))
 
