@@ -215,6 +215,7 @@ class PartitionOwner:
     async def _step(self, delivered: Sequence[Delivered]) -> None:
         """Deal with the next commands, one at least; what the store cannot do now is tried again."""
         failures = 0
+        self._log.expect()
         while True:
             try:
                 count = await self._batch(delivered)

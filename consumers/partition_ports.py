@@ -98,6 +98,13 @@ class PartitionLog(Protocol):
         """Yield the committed records from ``offset`` up to ``end`` in order, in stretches. Raises LogUnavailable."""
         ...
 
+    def expect(self) -> None:
+        """Be told that a transaction will soon follow: what can be made ready for it is, beside what else is to be done.
+
+        Never raises; what goes wrong, ``append`` raises.
+        """
+        ...
+
     async def append(self, transaction: Transaction) -> int:
         """Make the transaction durable and visible, all or nothing; return the offset behind its last state record.
 

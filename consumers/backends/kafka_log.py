@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
 from itertools import zip_longest
 from typing import Any, Final
 
+import msgspec
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import ProducerFenced
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
@@ -25,6 +26,7 @@ from consumers.backends.kafka_client import (
     translating,
 )
 from consumers.backends.kafka_compression import compression
+from consumers.backends.kafka_producing import Placed, Transactions
 from consumers.errors import LogUnavailable, RecordTooLarge
 from consumers.failpoints import hit
 from consumers.partition_ports import Ends, OwnershipLost, TransactionTooSlow
@@ -38,6 +40,8 @@ RECORDS_A_SECOND: Final = 100_000
 """A transaction's own time limit: 3 s, and 1 s more for every 100,000 records (CP-23)."""
 BACKSTOP_MS: Final = 15_000
 """``transaction.timeout.ms``: for an owner that is gone; a live one's own limit is shorter."""
+FRESH_S: Final = 5.0
+"""A transaction that was begun longer ago is ended and another begun: the broker might end it in the middle of ours."""
 BATCH_BYTES: Final = 1024 * 1024
 """Bytes of records, before compression, that go into one batch; a larger record makes one of its own."""
 STRETCH: Final = 1000
@@ -69,8 +73,11 @@ class KafkaPartitionLog:
         self._topics = Topics(kafka.topic_prefix)
         self._partition = partition
         self._producers: tuple[AIOKafkaProducer, ...] = ()
+        self._transactions: tuple[Transactions, ...] = ()
         self._turn = 0
         self._appending = False
+        self._begun: _Begun | None = None
+        """The transaction that ``expect`` began and ``append`` has not taken yet."""
         self._ending: set[asyncio.Task[None]] = set()
 
     async def open(self) -> str:
@@ -88,7 +95,8 @@ class KafkaPartitionLog:
             self._end(producers)
             raise
         self._producers, self._turn = producers, 0
-        return ",".join(_identity(producer) for producer in producers)
+        self._transactions = tuple(Transactions(producer) for producer in producers)
+        return ",".join(one.identity for one in self._transactions)
 
     async def ends(self) -> Ends:
         """See ``PartitionLog.ends``."""
@@ -131,6 +139,14 @@ class KafkaPartitionLog:
                 if records:
                     yield [StateRecord((record.key or b"").decode(), record.value) for record in records]
 
+    def expect(self) -> None:
+        """See ``PartitionLog.expect``: state and events join the transaction while its batch is being decided."""
+        if self._transactions and not self._appending and self._begun is None:
+            transactions = self._transactions[self._turn]
+            joining = asyncio.create_task(transactions.begin(self._usual), name=f"begin-{self._partition}")
+            joining.add_done_callback(_looked_at)
+            self._begun = _Begun(joining, time.monotonic())
+
     async def append(self, transaction: Transaction) -> int:
         """See ``PartitionLog.append``."""
         if self._appending:
@@ -144,22 +160,20 @@ class KafkaPartitionLog:
         for topic, items in parts:
             _check_sizes(topic, items)
             count += len(items)
-        if not self._producers:
+        if not self._transactions:
             raise OwnershipLost(f"partition {self._partition} is not open")
-        producer = self._producers[self._turn]
+        transactions = self._transactions[self._turn]
         self._turn = 1 - self._turn
         self._appending = True
         try:
             async with asyncio.timeout(limit_s := LEAST_LIMIT_S + count / RECORDS_A_SECOND) as limit:
-                await producer.begin_transaction()
-                behind = await self._produce(producer, [part for part in parts if part[1]])
+                behind = await self._written(transactions, [part for part in parts if part[1]])
                 hit("worker.sent")
-                await producer.commit_transaction()
+                await transactions.commit()
         except ProducerFenced as error:
             self._let_go()
             raise OwnershipLost(f"partition {self._partition} was taken over by another owner") from error
-        except (*CLIENT_ERRORS, AssertionError, _OffsetsForgotten) as error:
-            # An AssertionError is how aiokafka says that this producer was fenced in its last transaction.
+        except (*CLIENT_ERRORS, _OffsetsForgotten) as error:
             self._let_go()
             reason = str(translated(error, self._kafka, f"transaction on partition {self._partition}"))
             if limit.expired():
@@ -179,34 +193,37 @@ class KafkaPartitionLog:
         if self._ending:
             await asyncio.wait(set(self._ending))
 
-    async def _produce(self, producer: AIOKafkaProducer, parts: Sequence[tuple[str, list[_Item]]]) -> int:
-        """Send all batches and wait for each one's answer; return the offset behind the last state record."""
-        sent: list[tuple[str, int, Any]] = []
-        began = time.time()
-        try:
-            # The first batches of all topics before the second of any: together they make one request, and all
-            # partitions join the transaction by one other.
-            for wave in zip_longest(*(_batches(producer, items, topic) for topic, items in parts)):
-                for batch in wave:
-                    if batch is not None:
-                        topic, builder = batch
-                        answer = await producer.send_batch(builder, topic, partition=self._partition)
-                        sent.append((topic, builder.record_count(), answer))
-            # Each answer before the commit: aiokafka would commit a transaction that lacks a batch which failed.
-            placed = await asyncio.gather(*(answer for _, _, answer in sent))
-        finally:
-            for _, _, answer in sent:
-                if not answer.cancel() and not answer.cancelled():
-                    answer.exception()  # looked at, or asyncio complains that nobody did
-        self._observed(ahead_s(began, time.time(), placed))
+    async def _written(self, transactions: Transactions, parts: Sequence[tuple[str, list[_Item]]]) -> int:
+        """Begin, and append all batches; return the offset behind the last state record."""
+        place_of = {topic: TopicPartition(topic, self._partition) for topic, _ in parts}
+        joined: Collection[TopicPartition] = ()
+        begun, self._begun = self._begun, None
+        if begun is not None:
+            await begun.joining
+            if time.monotonic() - begun.at < FRESH_S:
+                joined = self._usual
+            else:
+                await transactions.commit()
+        if missing := [place for place in place_of.values() if place not in joined]:
+            await transactions.begin(missing)
         behind = -1
-        for (topic, count, _), where in zip(sent, placed, strict=True):
-            if where.offset < 0:
-                # A repeat that the broker has forgotten the offsets of (DuplicateSequence).
-                raise _OffsetsForgotten
-            if topic == self._topics.state:
-                behind = where.offset + count
+        # The first batches of all topics go together, then the second of each.
+        for wave in zip_longest(*(_batches(transactions.batch, items, topic) for topic, items in parts)):
+            batches = [batch for batch in wave if batch is not None]
+            began = time.time()
+            placed = await transactions.append([(place_of[topic], builder) for topic, builder in batches])
+            self._observed(ahead_s(began, time.time(), placed))
+            for (topic, builder), where in zip(batches, placed, strict=True):
+                if where.offset < 0:
+                    raise _OffsetsForgotten
+                if topic == self._topics.state:
+                    behind = where.offset + builder.record_count()
         return behind
+
+    @property
+    def _usual(self) -> tuple[TopicPartition, ...]:
+        """What nearly every transaction writes."""
+        return tuple(TopicPartition(topic, self._partition) for topic in (self._topics.state, self._topics.events))
 
     @property
     def _place(self) -> TopicPartition:
@@ -225,7 +242,10 @@ class KafkaPartitionLog:
         )
 
     def _let_go(self) -> None:
-        producers, self._producers = self._producers, ()
+        producers, self._producers, self._transactions = self._producers, (), ()
+        begun, self._begun = self._begun, None
+        if begun is not None:
+            begun.joining.cancel()
         self._end(producers)
 
     def _end(self, producers: Iterable[AIOKafkaProducer]) -> None:
@@ -236,17 +256,25 @@ class KafkaPartitionLog:
             task.add_done_callback(self._ending.discard)
 
 
+class _Begun(msgspec.Struct, frozen=True):
+    """A transaction without a record yet, which holds nobody's reading back."""
+
+    joining: asyncio.Task[None]
+    at: float
+    """Seconds of the clock that never steps."""
+
+
 class _OffsetsForgotten(Exception):
     """Something is durable, but not known where."""
 
 
-def _identity(producer: AIOKafkaProducer) -> str:
-    """Return producer id and epoch, which no two starts of a transactional id have in common."""
-    transactions = producer._txn_manager
-    return f"{transactions.producer_id}:{transactions.producer_epoch}"
+def _looked_at(done: asyncio.Task[None]) -> None:
+    """Or asyncio complains that nobody did, where the transaction never follows."""
+    if not done.cancelled():
+        done.exception()
 
 
-def ahead_s(began: float, ended: float, placed: Iterable[Any]) -> float:
+def ahead_s(began: float, ended: float, placed: Iterable[Placed]) -> float:
     """Return by how many seconds a clock that showed ``began`` and ``ended`` around appends is ahead of the brokers'.
 
     0 where the brokers' times of the appends lie between; negative where the clock is behind.
@@ -274,12 +302,12 @@ def _check_sizes(topic: str, items: Iterable[_Item]) -> None:
             raise RecordTooLarge(f"a record of {size} bytes for {topic}, which takes {MOST_RECORD_BYTES}")
 
 
-def _batches(producer: AIOKafkaProducer, items: Iterable[_Item], topic: str) -> Iterator[tuple[str, Any]]:
+def _batches(new: Callable[[], Any], items: Iterable[_Item], topic: str) -> Iterator[tuple[str, Any]]:
     """Yield batches of the records, in their order, each filled when it is asked for."""
-    builder = producer.create_batch()
+    builder = new()
     for key, value, headers in items:
         if builder.append(timestamp=None, key=key, value=value, headers=headers) is None:
             yield topic, builder
-            builder = producer.create_batch()
+            builder = new()
             builder.append(timestamp=None, key=key, value=value, headers=headers)
     yield topic, builder

@@ -52,6 +52,10 @@ class Log:
 
     def __init__(self) -> None:
         self.appended: list[Transaction] = []
+        self.expected = 0
+
+    def expect(self) -> None:
+        self.expected += 1
 
     async def append(self, transaction: Transaction) -> int:
         self.appended.append(transaction)
@@ -261,6 +265,7 @@ async def test_CP22_what_comes_while_another_partition_has_the_slot_joins_the_ba
     owner.stop()
     await serving
     assert log.tried == [30]
+    assert log.expected == len(log.appended), "the log is told of each transaction before its batch is decided"
 
 
 async def test_CP23_batches_grow_again_when_transactions_pass_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -147,6 +147,71 @@ async def test_CP10_the_largest_record_allowed_is_taken_by_the_broker(new_log: N
     assert (await state(log))[0].value == value
 
 
+async def test_CP22_a_transaction_that_was_expected_is_like_any_other(
+    kafka: KafkaSettings, topics: Topics, new_log: NewLog
+) -> None:
+    log = new_log()
+    log.expect()  # nothing is open yet
+    await log.open()
+    log.expect()
+    log.expect()
+    await log.append(transaction("one"))
+    log.expect()
+    # More partitions than were expected, and fewer.
+    await log.append(transaction("two", dead=(("acme/bob", b"parked"),)))
+    log.expect()
+    await log.append(transaction("three", events=False))
+    await log.append(transaction("four"))
+    assert [record.key.rpartition("/")[2] for record in await state(log)] == ["one", "two", "three", "four"]
+    assert await values(kafka, topics.dead, PARTITION) == [b"parked"]
+    assert len(await values(kafka, topics.events, PARTITION)) == 3
+
+
+async def test_CP23_what_was_expected_long_ago_is_begun_anew(
+    kafka: KafkaSettings, new_log: NewLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_log, "FRESH_S", 0.2)
+    log = new_log()
+    await log.open()
+    for name in ("one", "two"):
+        log.expect()
+        await asyncio.sleep(0.3)
+        await log.append(transaction(name))
+    ends = await log.ends()
+    assert ends.committed == ends.end == 6, "two records, and after each transaction, also those without one, a marker"
+    assert [record.key[-3:] for record in await state(log)] == ["one", "two"]
+
+
+async def test_CP12_what_was_expected_and_never_came_holds_up_neither_readers_nor_the_next_owner(
+    new_log: NewLog,
+) -> None:
+    first, second = new_log(), new_log()
+    await first.open()
+    await first.append(transaction("one"))
+    first.expect()
+    await asyncio.sleep(0.2)
+    ends = await second.ends()
+    assert ends.committed == ends.end
+    await second.open()
+    with pytest.raises(OwnershipLost):
+        await first.append(transaction("late"))
+    await second.append(transaction("two"))
+    first.expect()
+    await first.close()
+    assert [record.key[-3:] for record in await state(second)] == ["one", "two"]
+
+
+async def test_CP12_an_owner_that_was_fenced_learns_it_from_the_append_not_from_expecting(new_log: NewLog) -> None:
+    first, second = new_log(), new_log()
+    await first.open()
+    await second.open()
+    first.expect()
+    await asyncio.sleep(0.2)
+    with pytest.raises(OwnershipLost, match="taken over"):
+        await first.append(transaction("late"))
+    assert await state(second) == []
+
+
 @pytest.mark.parametrize("turn", [0, 1])
 async def test_CP12_opening_settles_what_an_earlier_owner_left_open(
     kafka: KafkaSettings, topics: Topics, new_log: NewLog, turn: int
@@ -287,10 +352,15 @@ async def test_CP23_a_killed_broker_loses_nothing_that_was_acknowledged(
     assert [key for key in keys if key != "lost"] == ["u0", "u1", "u2", "u3", "u4", "after"]
 
 
-async def test_CP23_an_append_that_is_cancelled_leaves_the_log_to_be_opened_again(new_log: NewLog) -> None:
+@pytest.mark.parametrize("expected", [False, True])
+async def test_CP23_an_append_that_is_cancelled_leaves_the_log_to_be_opened_again(
+    new_log: NewLog, expected: bool
+) -> None:
     log = new_log()
     await log.open()
     for turns in range(12):
+        if expected:
+            log.expect()
         running = asyncio.create_task(log.append(transaction(f"cut-{turns}")))
         for _ in range(turns):
             await asyncio.sleep(0)
