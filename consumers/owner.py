@@ -215,8 +215,8 @@ class PartitionOwner:
     async def _step(self, delivered: Sequence[Delivered]) -> None:
         """Deal with the next commands, one at least; what the store cannot do now is tried again."""
         failures = 0
-        self._log.expect()
         while True:
+            self._log.expect()
             try:
                 count = await self._batch(delivered)
                 break

@@ -101,7 +101,7 @@ class PartitionLog(Protocol):
     def expect(self) -> None:
         """Be told that a transaction will soon follow: what can be made ready for it is, beside what else is to be done.
 
-        Never raises; what goes wrong, ``append`` raises.
+        Told again every few seconds where it is not so soon. Never raises; what goes wrong, ``append`` raises.
         """
         ...
 

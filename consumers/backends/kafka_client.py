@@ -231,7 +231,10 @@ async def _abandon(producer: AIOKafkaProducer) -> None:
     # Private: there is no public way to end it without delivery.
     sender = producer._sender.sender_task
     # What is in flight fails now, instead of at its time limit.
-    await producer.client.close()
+    with contextlib.suppress(Exception):  # of a task of the client's own that has died; it closes nothing then
+        await producer.client.close()
+    for connection in list(producer.client._conns.values()):
+        connection.close()
     while sender is not None and not sender.done():
         # A sender that is cancelled awaits its requests, each of which has to be cancelled in its turn.
         sender.cancel()
@@ -317,7 +320,7 @@ _LOGGERS: Final = (
 )
 
 
-_OURS: Final = ("consumers.backends.redis_replies", "scimgw.remote")
+_OURS: Final = ("consumers.backends.kafka_transactions", "consumers.backends.redis_replies", "scimgw.remote")
 """Loggers of ours that say the same for each command, or five times a second, while a server is away."""
 
 

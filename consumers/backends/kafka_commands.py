@@ -11,11 +11,10 @@ from collections.abc import Callable, Iterable, Sized
 from typing import Any, Final
 
 import msgspec
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 
 from consumers.backends.kafka_client import abandoned, client_arguments, connecting, translated
 from consumers.backends.kafka_compression import compression
-from consumers.backends.kafka_producing import BatchProducer
 from consumers.errors import LogUnavailable, OperatorError, RecordTooLarge
 from consumers.partition_ports import Appended
 from consumers.settings import KafkaSettings
@@ -161,8 +160,7 @@ class KafkaCommandLog:
 
     async def _drain(self, producer: AIOKafkaProducer) -> None:
         """Send what comes until the producer breaks; raises why."""
-        batches = BatchProducer(producer)
-        lanes = {asyncio.create_task(self._send_all(batches, lane), name="command-lane") for lane in self._lanes}
+        lanes = {asyncio.create_task(self._send_all(producer, lane), name="command-lane") for lane in self._lanes}
         # A producer can break while nothing is under way.
         watched = {*lanes, producer._sender.sender_task}
         try:
@@ -175,7 +173,7 @@ class KafkaCommandLog:
                 task.cancel()
             await asyncio.gather(*lanes, return_exceptions=True)
 
-    async def _send_all(self, producer: BatchProducer, lane: _Lane) -> None:
+    async def _send_all(self, producer: AIOKafkaProducer, lane: _Lane) -> None:
         last = 1
         while True:
             await lane.filled.wait()
@@ -195,9 +193,9 @@ class KafkaCommandLog:
                 self._let_go(taken)
             last = len(taken)
 
-    def _gathered(self, producer: BatchProducer, queue: deque[_Waiting]) -> tuple[Any, list[_Waiting]]:
+    def _gathered(self, producer: AIOKafkaProducer, queue: deque[_Waiting]) -> tuple[Any, list[_Waiting]]:
         """Take off the queue what fits into one batch; what its caller no longer waits for is left out."""
-        builder = producer.batch()
+        builder = producer.create_batch()
         taken: list[_Waiting] = []
         while queue:
             waiting = queue[0]
@@ -216,9 +214,10 @@ class KafkaCommandLog:
             self._waiting -= 1
             self._waiting_bytes -= waiting.size
 
-    async def _send(self, producer: BatchProducer, partition: int, builder: Any, taken: list[_Waiting]) -> None:
+    async def _send(self, producer: AIOKafkaProducer, partition: int, builder: Any, taken: list[_Waiting]) -> None:
         before = time.time()
-        (where,) = await producer.append([(TopicPartition(self._topic, partition), builder)])
+        answer = await producer.send_batch(builder, self._topic, partition=partition)
+        where = await answer
         after = time.time()
         if where.offset < 0:
             # A repeat whose offset the broker has forgotten (DuplicateSequence): durable, but not known where.

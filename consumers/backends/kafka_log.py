@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from itertools import zip_longest
 from typing import Any, Final
 
@@ -26,7 +26,7 @@ from consumers.backends.kafka_client import (
     translating,
 )
 from consumers.backends.kafka_compression import compression
-from consumers.backends.kafka_producing import Placed, Transactions
+from consumers.backends.kafka_transactions import Placed, Transactions
 from consumers.errors import LogUnavailable, RecordTooLarge
 from consumers.failpoints import hit
 from consumers.partition_ports import Ends, OwnershipLost, TransactionTooSlow
@@ -39,9 +39,10 @@ LEAST_LIMIT_S: Final = 3.0
 RECORDS_A_SECOND: Final = 100_000
 """A transaction's own time limit: 3 s, and 1 s more for every 100,000 records (CP-23)."""
 BACKSTOP_MS: Final = 15_000
-"""``transaction.timeout.ms``: for an owner that is gone; a live one's own limit is shorter."""
+"""``transaction.timeout.ms``: for an owner that is gone. A live one's own limit is shorter, and what it expects is begun
+anew in time: the broker ends a transaction by fencing who began it."""
 FRESH_S: Final = 5.0
-"""A transaction that was begun longer ago is ended and another begun: the broker might end it in the middle of ours."""
+"""A transaction that was begun longer ago, and has no record yet, is ended and another begun."""
 BATCH_BYTES: Final = 1024 * 1024
 """Bytes of records, before compression, that go into one batch; a larger record makes one of its own."""
 STRETCH: Final = 1000
@@ -141,11 +142,23 @@ class KafkaPartitionLog:
 
     def expect(self) -> None:
         """See ``PartitionLog.expect``: state and events join the transaction while its batch is being decided."""
-        if self._transactions and not self._appending and self._begun is None:
-            transactions = self._transactions[self._turn]
-            joining = asyncio.create_task(transactions.begin(self._usual), name=f"begin-{self._partition}")
-            joining.add_done_callback(_looked_at)
-            self._begun = _Begun(joining, time.monotonic())
+        if not self._transactions or self._appending:
+            return
+        begun = self._begun
+        if begun is not None and (begun.is_fresh or not begun.joining.done()):
+            return
+        joining = asyncio.create_task(
+            self._join(self._transactions[self._turn], begun), name=f"begin-{self._partition}"
+        )
+        joining.add_done_callback(_looked_at)
+        self._begun = _Begun(joining, time.monotonic())
+
+    async def _join(self, transactions: Transactions, before: _Begun | None) -> None:
+        """Begin a transaction; end the one that was begun before, which has no record."""
+        if before is not None:
+            await before.joining
+            await transactions.commit()
+        await transactions.begin(self._usual)
 
     async def append(self, transaction: Transaction) -> int:
         """See ``PartitionLog.append``."""
@@ -162,11 +175,15 @@ class KafkaPartitionLog:
             count += len(items)
         if not self._transactions:
             raise OwnershipLost(f"partition {self._partition} is not open")
+        self.expect()  # where nobody has, or long ago
+        begun, self._begun = self._begun, None
         transactions = self._transactions[self._turn]
         self._turn = 1 - self._turn
         self._appending = True
         try:
             async with asyncio.timeout(limit_s := LEAST_LIMIT_S + count / RECORDS_A_SECOND) as limit:
+                if begun is not None:
+                    await begun.joining
                 behind = await self._written(transactions, [part for part in parts if part[1]])
                 hit("worker.sent")
                 await transactions.commit()
@@ -194,17 +211,9 @@ class KafkaPartitionLog:
             await asyncio.wait(set(self._ending))
 
     async def _written(self, transactions: Transactions, parts: Sequence[tuple[str, list[_Item]]]) -> int:
-        """Begin, and append all batches; return the offset behind the last state record."""
+        """Append all batches to a transaction that was begun; return the offset behind the last state record."""
         place_of = {topic: TopicPartition(topic, self._partition) for topic, _ in parts}
-        joined: Collection[TopicPartition] = ()
-        begun, self._begun = self._begun, None
-        if begun is not None:
-            await begun.joining
-            if time.monotonic() - begun.at < FRESH_S:
-                joined = self._usual
-            else:
-                await transactions.commit()
-        if missing := [place for place in place_of.values() if place not in joined]:
+        if missing := [place for place in place_of.values() if place not in self._usual]:
             await transactions.begin(missing)
         behind = -1
         # The first batches of all topics go together, then the second of each.
@@ -262,6 +271,11 @@ class _Begun(msgspec.Struct, frozen=True):
     joining: asyncio.Task[None]
     at: float
     """Seconds of the clock that never steps."""
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the broker will not end it in the middle of an append."""
+        return time.monotonic() - self.at < FRESH_S
 
 
 class _OffsetsForgotten(Exception):

@@ -182,6 +182,28 @@ async def test_CP23_what_was_expected_long_ago_is_begun_anew(
     assert [record.key[-3:] for record in await state(log)] == ["one", "two"]
 
 
+async def test_CP23_an_owner_that_waits_for_its_store_is_not_fenced_by_what_it_expects(
+    new_log: NewLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broker ends a transaction that is open for too long, and with it whoever began it."""
+    monkeypatch.setattr(kafka_log, "BACKSTOP_MS", 1500)
+    monkeypatch.setattr(kafka_log, "FRESH_S", 0.5)
+    log = new_log()
+    await log.open()
+    for _ in range(40):
+        log.expect()
+        await asyncio.sleep(0.1)
+    await log.append(transaction("one"))
+    log.expect()
+    await asyncio.sleep(4)
+    # Nobody told it again: then it costs a take-over, and nothing else.
+    with pytest.raises(OwnershipLost):
+        await log.append(transaction("two"))
+    await log.open()
+    await log.append(transaction("three"))
+    assert [record.key.rpartition("/")[2] for record in await state(log)] == ["one", "three"]
+
+
 async def test_CP12_what_was_expected_and_never_came_holds_up_neither_readers_nor_the_next_owner(
     new_log: NewLog,
 ) -> None:

@@ -1,4 +1,4 @@
-"""Requests of appends and transactions on a real broker, with answers that a broker gives seldom put in between."""
+"""Transactions by their own requests on a real broker, with answers put in between that a broker gives seldom."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from aiokafka.errors import (
     InvalidTxnState,
     KafkaConnectionError,
     KafkaError,
+    NodeNotReadyError,
+    OperationNotAttempted,
     OutOfOrderSequenceNumber,
     ProducerFenced,
     TopicAuthorizationFailedError,
@@ -28,7 +30,7 @@ from aiokafka.protocol.transaction import (
 )
 
 from consumers.backends.kafka_client import abandoned
-from consumers.backends.kafka_producing import FENCED, BatchProducer, Placed, Transactions
+from consumers.backends.kafka_transactions import FENCED, Placed, Transactions
 from consumers.settings import KafkaSettings
 from consumers.topics import Topics
 from tests.consumers.backends.kafka_topics_of_tests import created, values
@@ -56,14 +58,6 @@ async def producer(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]:
     producer = AIOKafkaProducer(
         bootstrap_servers=kafka.bootstrap, transactional_id=f"{kafka.topic_prefix}-own", request_timeout_ms=10_000
     )
-    await producer.start()
-    yield producer
-    await abandoned(producer)
-
-
-@pytest.fixture
-async def plain(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]:
-    producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, enable_idempotence=True, acks="all")
     await producer.start()
     yield producer
     await abandoned(producer)
@@ -119,7 +113,7 @@ def refused(code: int, topic: str = "") -> Answer:
 
 def not_joined(*codes: int) -> Answer:
     def answer(request: AddPartitionsToTxnRequest) -> Any:
-        rows = zip(request._topics, codes, strict=True)
+        rows = zip(request._topics, codes, strict=False)
         return AddPartitionsToTxnResponse_v0(0, [(name, [(where[0], code)]) for (name, where), code in rows])
 
     return answer
@@ -129,14 +123,14 @@ def not_ended(code: int) -> Answer:
     return lambda _request: EndTxnResponse_v0(0, code)
 
 
-def unreachable(error: KafkaError) -> Answer:
+def unreachable(error: Exception) -> Answer:
     def answer(_request: Any) -> Any:
         raise error
 
     return answer
 
 
-def filled(producer: BatchProducer, *names: str) -> Any:
+def filled(producer: Transactions, *names: str) -> Any:
     batch = producer.batch()
     for name in names:
         assert batch.append(timestamp=None, key=b"key", value=name.encode()) is not None
@@ -199,19 +193,43 @@ async def test_what_is_not_committed_is_not_seen_and_a_new_start_of_the_id_fence
     assert await committed(kafka, places[0]) == ["seen", "after"]
 
 
-@pytest.mark.parametrize("kind", [AddPartitionsToTxnRequest, ProduceRequest, EndTxnRequest])
-async def test_a_request_whose_answer_is_lost_is_sent_again_and_counts_once(
-    kafka: KafkaSettings, places: list[TopicPartition], producer: AIOKafkaProducer, between: Between, kind: type
+async def test_a_batch_whose_answer_is_lost_is_sent_again_and_stands_once(
+    kafka: KafkaSettings, places: list[TopicPartition], producer: AIOKafkaProducer, between: Between
 ) -> None:
     transactions = Transactions(producer)
     await written(transactions, places, "a")
-    between.answer(kind, None, None)
+    between.answer(ProduceRequest, None, None)
     placed = await written(transactions, places, "b", "c")
     assert [one.offset for one in placed] == [2, 2]
     await written(transactions, places, "d")
-    assert between.sent.count(kind) >= 5  # more where the last transaction's markers were waited for
+    assert between.sent.count(ProduceRequest) == 5
     for place in places:
         assert await committed(kafka, place) == ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize("kind", [AddPartitionsToTxnRequest, EndTxnRequest])
+async def test_CP11_a_coordinator_whose_answer_is_lost_is_not_asked_again(
+    kafka: KafkaSettings, places: list[TopicPartition], producer: AIOKafkaProducer, between: Between, kind: type
+) -> None:
+    """What arrives late, behind its own repeat and the next beginning, would commit half of a transaction."""
+    transactions = Transactions(producer)
+    await written(transactions, places, "a")
+    between.answer(kind, None)
+    asked = between.sent.count(kind)
+    with pytest.raises(KafkaConnectionError):
+        await written(transactions, places, "b")
+    assert between.sent.count(kind) == asked + 1
+    found = await committed(kafka, places[0])
+    assert found == (["a"] if kind is AddPartitionsToTxnRequest else ["a", "b"])
+
+
+async def test_a_coordinator_that_was_not_asked_for_want_of_a_connection_is_asked_again(
+    kafka: KafkaSettings, places: list[TopicPartition], producer: AIOKafkaProducer, between: Between
+) -> None:
+    between.answer(AddPartitionsToTxnRequest, unreachable(NodeNotReadyError()))
+    between.answer(EndTxnRequest, unreachable(NodeNotReadyError()))
+    await written(Transactions(producer), places, "a")
+    assert await committed(kafka, places[0]) == ["a"]
 
 
 @pytest.mark.parametrize("code", [NOT_LEADER, NOT_ENOUGH_REPLICAS])
@@ -225,12 +243,12 @@ async def test_a_batch_that_a_broker_cannot_take_now_is_sent_again(
 
 
 async def test_of_two_batches_only_the_one_that_failed_is_sent_again(
-    kafka: KafkaSettings, plain: AIOKafkaProducer, places: list[TopicPartition], monkeypatch: pytest.MonkeyPatch
+    kafka: KafkaSettings, places: list[TopicPartition], producer: AIOKafkaProducer, between: Between
 ) -> None:
     state, events = places
-    between, batches = Between(plain.client, monkeypatch), BatchProducer(plain)
+    transactions = Transactions(producer)
     between.answer(ProduceRequest, refused(NOT_LEADER, events.topic))
-    placed = await batches.append([(place, filled(batches, "a")) for place in places])
+    placed = await written(transactions, places, "a")
     # The made-up answer says that the first was written.
     assert placed[0] == Placed(0, 5)
     assert await committed(kafka, state) == []
@@ -238,31 +256,42 @@ async def test_of_two_batches_only_the_one_that_failed_is_sent_again(
 
 
 async def test_batches_of_partitions_with_several_leaders_go_to_each_of_them(
-    kafka: KafkaSettings, plain: AIOKafkaProducer, places: list[TopicPartition], monkeypatch: pytest.MonkeyPatch
+    kafka: KafkaSettings, places: list[TopicPartition], producer: AIOKafkaProducer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The cluster has one broker: as far as the client knows first, the events' leader is another, then none."""
-    events = places[1]
-    leader_of = plain.client.cluster.leader_for_partition
+    cluster = producer.client.cluster
+    leader_of = cluster.leader_for_partition
     believed = [99, -1, None]
 
     def leader(place: TopicPartition) -> int | None:
-        return believed.pop(0) if place == events and believed else leader_of(place)
+        return believed.pop(0) if place == places[1] and believed else leader_of(place)
 
-    monkeypatch.setattr(plain.client.cluster, "leader_for_partition", leader)
-    batches = BatchProducer(plain)
-    placed = await batches.append([(place, filled(batches, "a")) for place in places])
+    monkeypatch.setattr(cluster, "leader_for_partition", leader)
+    placed = await written(Transactions(producer), places, "a")
     assert [one.offset for one in placed] == [0, 0]
     assert believed == []
     for place in places:
         assert await committed(kafka, place) == ["a"]
 
 
-async def test_a_batch_that_the_broker_has_but_has_forgotten_the_place_of_has_none(
-    plain: AIOKafkaProducer, places: list[TopicPartition], monkeypatch: pytest.MonkeyPatch
+async def test_who_leads_is_not_waited_for_for_ever(
+    kafka: KafkaSettings, places: list[TopicPartition], producer: AIOKafkaProducer, between: Between
 ) -> None:
-    between, batches = Between(plain.client, monkeypatch), BatchProducer(plain)
+    """The client's task that asks ends with what is no error of Kafka's, as uvloop raises."""
+    transactions = Transactions(producer)
+    await written(transactions, places, "before")
+    producer.client._sync_task.cancel()
+    between.answer(ProduceRequest, refused(NOT_LEADER))
+    async with asyncio.timeout(5):
+        await written(transactions, places, "a")
+    assert await committed(kafka, places[0]) == ["before", "a"]
+
+
+async def test_a_batch_that_the_broker_has_but_has_forgotten_the_place_of_has_none(
+    places: list[TopicPartition], producer: AIOKafkaProducer, between: Between
+) -> None:
     between.answer(ProduceRequest, refused(DUPLICATE))
-    assert await batches.append([(places[0], filled(batches, "a"))]) == [Placed(-1, -1)]
+    assert await written(Transactions(producer), places, "a") == [Placed(-1, -1)] * 2
 
 
 @pytest.mark.parametrize(
@@ -292,7 +321,7 @@ async def test_what_will_not_pass_is_raised_and_one_batch_in_two_is_enough(
 async def test_what_the_coordinator_cannot_do_now_is_asked_again(
     kafka: KafkaSettings, places: list[TopicPartition], producer: AIOKafkaProducer, between: Between, code: int
 ) -> None:
-    between.answer(AddPartitionsToTxnRequest, not_joined(code, NOT_ATTEMPTED), not_joined(code, code))
+    between.answer(AddPartitionsToTxnRequest, not_joined(code, NOT_ATTEMPTED), not_joined(code, code), not_joined(code))
     between.answer(EndTxnRequest, not_ended(code))
     await written(Transactions(producer), places, "a")
     assert await committed(kafka, places[1]) == ["a"]
@@ -300,7 +329,12 @@ async def test_what_the_coordinator_cannot_do_now_is_asked_again(
 
 @pytest.mark.parametrize(
     ("code", "error"),
-    [(OLD_EPOCH, ProducerFenced), (FENCED, ProducerFenced), (WRONG_STATE, InvalidTxnState)],
+    [
+        (OLD_EPOCH, ProducerFenced),
+        (FENCED, ProducerFenced),
+        (WRONG_STATE, InvalidTxnState),
+        (NOT_ATTEMPTED, OperationNotAttempted),
+    ],
 )
 async def test_what_the_coordinator_will_never_do_is_raised(
     places: list[TopicPartition],
@@ -316,6 +350,23 @@ async def test_what_the_coordinator_will_never_do_is_raised(
     between.answer(EndTxnRequest, not_ended(code))
     with pytest.raises(error):
         await transactions.commit()
+
+
+async def test_who_is_not_mentioned_in_the_answer_has_not_joined(
+    places: list[TopicPartition], producer: AIOKafkaProducer, between: Between
+) -> None:
+    between.answer(AddPartitionsToTxnRequest, not_joined(0))
+    with pytest.raises(OperationNotAttempted):
+        await Transactions(producer).begin(places)
+
+
+@pytest.mark.parametrize("kind", [AddPartitionsToTxnRequest, ProduceRequest, EndTxnRequest])
+async def test_what_breaks_within_the_client_is_an_error_of_kafkas(
+    places: list[TopicPartition], producer: AIOKafkaProducer, between: Between, kind: type
+) -> None:
+    between.answer(kind, unreachable(AssertionError("its handshake met something new")))
+    with pytest.raises(KafkaError, match="something new"):
+        await written(Transactions(producer), places, "a")
 
 
 @pytest.mark.parametrize("kind", [AddPartitionsToTxnRequest, ProduceRequest])
