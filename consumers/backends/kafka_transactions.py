@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -19,6 +19,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.client import ConnectionGroup, CoordinationType
 from aiokafka.errors import (
     ConcurrentTransactions,
+    CoordinatorNotAvailableError,
     DuplicateSequenceNumber,
     InvalidProducerEpoch,
     KafkaError,
@@ -54,14 +55,6 @@ class Placed(msgspec.Struct, frozen=True):
     """Of its first record; -1 where the broker has it already and has forgotten where."""
     timestamp: int
     """The broker's time of the append in milliseconds since 1970; -1 where the topic keeps the producers'."""
-
-
-class _Sending(msgspec.Struct):
-    """A batch that is not acknowledged yet, with its sequence number in it."""
-
-    index: int
-    place: TopicPartition
-    data: bytes
 
 
 class Transactions:
@@ -114,63 +107,67 @@ class Transactions:
     async def append(self, batches: Sequence[tuple[TopicPartition, Any]]) -> list[Placed]:
         """Append filled batches, one of a partition at the most, and return where they stand."""
         manager = self._manager
-        sending = []
-        for index, (place, builder) in enumerate(batches):
+        sending: dict[TopicPartition, bytes] = {}
+        for place, builder in batches:
             sequence = manager.sequence_number(place)
             manager.increment_sequence_number(place, builder.record_count())
             builder._set_producer_state(manager.producer_id, manager.producer_epoch, sequence)
-            sending.append(_Sending(index, place, bytes(builder._build())))
-        placed: dict[int, Placed] = {}
+            sending[place] = bytes(builder._build())
+        placed: dict[TopicPartition, Placed] = {}
         while True:
             by_leader = defaultdict(list)
-            for one in sending:
-                by_leader[self._client.cluster.leader_for_partition(one.place)].append(one)
-            if len(by_leader) == 1:
-                ((leader, ones),) = by_leader.items()
-                await self._send(leader, ones, placed)
+            for place in sending:
+                by_leader[self._client.cluster.leader_for_partition(place)].append(place)
+            asking = [
+                self._send(leader, {place: sending[place] for place in places}, placed)
+                for leader, places in by_leader.items()
+            ]
+            if len(asking) == 1:
+                await asking[0]
             else:
-                await together(*(self._send(leader, ones, placed) for leader, ones in by_leader.items()))
-            sending = [one for one in sending if one.index not in placed]
+                await together(*asking)
+            sending = {place: data for place, data in sending.items() if place not in placed}
             if not sending:
-                return [placed[index] for index in range(len(batches))]
+                return [placed[place] for place, _ in batches]
             await asyncio.sleep(PAUSE_S)
             # No longer than this: the client's own task, which asks, may have died.
             await asyncio.wait({self._client.force_metadata_update()}, timeout=REFRESH_LIMIT_S)
 
-    async def _send(self, leader: int | None, sending: Sequence[_Sending], placed: dict[int, Placed]) -> None:
+    async def _send(
+        self, leader: int | None, sending: Mapping[TopicPartition, bytes], placed: dict[TopicPartition, Placed]
+    ) -> None:
         """Send batches to a broker and note those that it has; the others are sent again, numbered as they are.
 
         That number is why a batch whose answer was lost stands once, however late the first sending arrives.
         """
-        if leader is None or leader < 0:
-            _warn(sending[0].place.topic, "nobody leads the partition")
-            return
         topics = defaultdict(list)
-        for one in sending:
-            topics[one.place.topic].append((one.place.partition, one.data))
+        for place, data in sending.items():
+            topics[place.topic].append((place.partition, data))
+        if leader is None or leader < 0:
+            _warn(f"append to {', '.join(topics)}", "nobody leads the partition")
+            return
         request = ProduceRequest(self._manager.transactional_id, ALL_IN_STEP, REQUEST_LIMIT_MS, list(topics.items()))
         try:
             response = await self._asked(leader, request, ConnectionGroup.DEFAULT)
         except KafkaError as error:
             if not error.retriable:
                 raise
-            _warn(sending[0].place.topic, type(error).__name__)
+            _warn(f"append to {', '.join(topics)}", type(error).__name__)
             return
-        index_of = {one.place: one.index for one in sending}
         for topic, partitions in response.topics:
             for partition, code, offset, timestamp, *_ in partitions:
-                index = index_of[TopicPartition(topic, partition)]
+                place = TopicPartition(topic, partition)
                 if code == NoError.errno:
-                    placed[index] = Placed(offset, timestamp)
+                    placed[place] = Placed(offset, timestamp)
                 elif code == DuplicateSequenceNumber.errno:
-                    placed[index] = Placed(-1, -1)
+                    placed[place] = Placed(-1, -1)
                 elif for_code(code).retriable:
-                    _warn(topic, for_code(code).__name__)
+                    _warn(f"append to {topic}", for_code(code).__name__)
                 else:
                     raise _raised(code, f"append to {topic}, partition {partition}")
 
-    async def _coordinated(self, request: Any, codes_of: Any, what: str) -> None:
-        """Ask the coordinator, whoever that is by then, until it has done it.
+    async def _coordinated(self, request: Any, codes: Callable[[Any], set[int]], what: str) -> None:
+        """Ask the coordinator, whoever that is by then, until it has done it; ``codes`` are those in its answer.
 
         Never again where its answer was lost: a request that arrives late, behind its own repeat and the transaction
         after, would commit half of that one.
@@ -180,24 +177,22 @@ class Transactions:
         while True:
             node = await sender._find_coordinator(CoordinationType.TRANSACTION, self._manager.transactional_id)
             try:
-                codes = codes_of(await self._asked(node, request, ConnectionGroup.COORDINATION))
-            except NodeNotReadyError as error:  # it was not sent
-                codes, why = None, type(error).__name__
-            else:
-                failed = codes - {NoError.errno}
-                if not failed:
-                    return
-                # What was not attempted was not because of another one's error.
-                reasons = failed - {OperationNotAttempted.errno} or failed
-                for code in reasons:
-                    if not (for_code(code).retriable or code == ConcurrentTransactions.errno):
-                        raise _raised(code, what)
-                why = ", ".join(for_code(code).__name__ for code in reasons)
-                if reasons == {ConcurrentTransactions.errno}:
-                    await asyncio.sleep(pause_s)
-                    pause_s = min(PAUSE_S, 2 * pause_s)
-                    continue
-            _warn(what, why)
+                found = codes(await self._asked(node, request, ConnectionGroup.COORDINATION))
+            except NodeNotReadyError:  # so it was not sent
+                found = {CoordinatorNotAvailableError.errno}
+            failed = found - {NoError.errno}
+            # What was not attempted was not because of another one's error.
+            reasons = failed - {OperationNotAttempted.errno} or failed
+            if not reasons:
+                return
+            if reasons == {ConcurrentTransactions.errno}:
+                await asyncio.sleep(pause_s)
+                pause_s = min(PAUSE_S, 2 * pause_s)
+                continue
+            for code in reasons - {ConcurrentTransactions.errno}:
+                if not for_code(code).retriable:
+                    raise _raised(code, what)
+            _warn(what, ", ".join(for_code(code).__name__ for code in reasons))
             sender._coordinator_dead(CoordinationType.TRANSACTION)
             await asyncio.sleep(PAUSE_S)
 
