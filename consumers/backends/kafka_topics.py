@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import NoError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import NodeNotReadyError, NoError, TopicAlreadyExistsError, for_code
+from aiokafka.protocol.metadata import MetadataRequest
 
 from consumers.backends.kafka_client import START_LIMIT_S, client_arguments, connecting, translating
 from consumers.errors import LogUnavailable, WrongSettings
@@ -98,12 +99,21 @@ def _check_created(kafka: KafkaSettings, response: Any) -> None:
 
 
 async def _known(kafka: KafkaSettings, admin: AIOKafkaAdminClient, topics: Iterable[str]) -> None:
-    """Wait until the broker we ask knows topics that the controller has just made."""
+    """Wait until every broker knows topics that the controller has just made: nobody says which one is asked next."""
     names = set(topics)
     with translating(kafka, "wait for the topics"):
         async with asyncio.timeout(START_LIMIT_S):
-            while names - (await _shapes(admin, names)).keys():  # noqa: ASYNC110 - no event of ours
-                await asyncio.sleep(0.05)
+            for broker in (await admin.describe_cluster())["brokers"]:
+                while not await _is_known(admin, broker["node_id"], names):  # noqa: ASYNC110 - no event of ours
+                    await asyncio.sleep(0.05)
+
+
+async def _is_known(admin: AIOKafkaAdminClient, node: int, topics: set[str]) -> bool:
+    """Tell whether a broker knows the topics; who is away learns of them before it answers anybody."""
+    try:
+        return not topics - (await _shapes(admin, topics, node)).keys()
+    except NodeNotReadyError:
+        return True
 
 
 async def _rows(settings: Settings, admin: AIOKafkaAdminClient) -> list[Row]:
@@ -122,12 +132,15 @@ async def _actual(kafka: KafkaSettings, admin: AIOKafkaAdminClient, topics: Iter
     return found
 
 
-async def _shapes(admin: AIOKafkaAdminClient, topics: Iterable[str]) -> dict[str, dict[str, str]]:
-    """Return the partitions and the replication of the topics that exist."""
+async def _shapes(
+    admin: AIOKafkaAdminClient, topics: Iterable[str], node: int | None = None
+) -> dict[str, dict[str, str]]:
+    """Return the partitions and the replication of the topics that exist, as this broker knows, or any."""
     shapes = {}
     names = set(topics)
     # All of them: a broker that creates topics on demand would create those that are asked for by name.
-    for topic in await admin.describe_topics():
+    metadata = await admin._send_request(MetadataRequest(None), node)
+    for topic in metadata.to_object()["topics"]:
         if topic["error_code"] == 0 and topic["topic"] in names:
             copies = {len(partition["replicas"]) for partition in topic["partitions"]}
             shapes[topic["topic"]] = {

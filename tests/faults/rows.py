@@ -122,7 +122,7 @@ ROWS: Final = {
         process_strikes.rebalance_storm,
         "every 3 s a worker comes, goes or is killed",
         seen={"take-overs": 2, "came or went": 4},
-        times={"ci": 2, "faults": 20, "release": 40},
+        times={"ci": 2, "faults": 8, "release": 40},
     ),
     "rolling-restart": Row(
         process_strikes.rolling_restart,

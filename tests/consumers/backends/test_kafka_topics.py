@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
-from aiokafka.admin import NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import NodeNotReadyError
 
 from consumers.backends.kafka_topics import check_topics, create_topics, require_topics
 from consumers.errors import LogUnavailable, WrongSettings
@@ -47,6 +49,34 @@ async def made_of(settings: Settings, topic: str) -> dict[str, str]:
     """Return the settings that ``topics create`` gave a topic."""
     rows = [row for row in await check_topics(settings) if row.topic == topic]
     return {row.setting: row.actual for row in rows if row.setting not in {"partitions", "replication"}}
+
+
+async def test_what_was_made_is_known_to_every_broker_that_is_there_before_anything_is_said_of_it(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One more broker of the cluster learns of the topics later, and another is away."""
+    lagging, away = 98, 99
+    asked: list[int | None] = []
+    send, describe = AIOKafkaAdminClient._send_request, AIOKafkaAdminClient.describe_cluster
+
+    async def described(admin: AIOKafkaAdminClient) -> Any:
+        found = await describe(admin)
+        return {**found, "brokers": [*found["brokers"], {"node_id": lagging}, {"node_id": away}]}
+
+    async def sent(admin: AIOKafkaAdminClient, request: Any, node: int | None = None) -> Any:
+        asked.append(node)
+        if node == away:
+            raise NodeNotReadyError("away")
+        response = await send(admin, request, None if node == lagging else node)
+        if node == lagging and asked.count(lagging) < 4:
+            response.topics.clear()
+        return response
+
+    monkeypatch.setattr(AIOKafkaAdminClient, "describe_cluster", described)
+    monkeypatch.setattr(AIOKafkaAdminClient, "_send_request", sent)
+    rows = await create_topics(settings)
+    assert (asked.count(lagging), asked.count(away)) == (4, 1)
+    assert all(row.ok for row in rows if row.topic != "broker")
 
 
 async def test_creating_is_repeatable_and_leaves_what_is_there(settings: Settings, topics: Topics) -> None:
