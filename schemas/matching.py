@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final, assert_never
@@ -45,33 +46,59 @@ def matches_element(found: Filter, element: object) -> bool:
 class ElementMatcher:
     """Tells of many values whether each satisfies a filter out of brackets: one look-up for all its ``eq`` joined by or.
 
-    ``cost`` is what one value costs, in comparisons.
+    ``cost`` is what one value costs at the most, in comparisons.
     """
 
     def __init__(self, found: Filter) -> None:
-        self._indexes: dict[str, tuple[Target, dict[str, list[Filter]]]] = {}
+        self._indexes: dict[Target, dict[str, list[Filter]]] = {}
         self._others: list[Filter] = []
-        for term in found.terms if isinstance(found, Or) else (found,):
-            self._add(term)
-        self.cost = len(self._indexes) + sum(map(term_count, self._others))
+        terms = found.terms if isinstance(found, Or) else (found,)
+        used = Counter((each.target, each.operand) for term in terms for each in _equalities(term))
+        for term in terms:
+            # Under what fewest others have in common: all of ``type eq "work" and value eq …`` have the type.
+            under = min(_equalities(term), key=lambda each: used[each.target, each.operand], default=None)
+            if under is None:
+                self._others.append(term)
+            else:
+                self._indexes.setdefault(under.target, {}).setdefault(str(under.operand), []).append(term)
+        self.cost = sum(map(term_count, self._others)) + sum(
+            max(sum(map(term_count, terms)) for terms in index.values()) for index in self._indexes.values()
+        )
 
     def __call__(self, element: object) -> bool:
         """Tell whether the value satisfies the filter."""
         members = element if isinstance(element, dict) else {"value": element}
-        for target, index in self._indexes.values():
+        for target, index in self._indexes.items():
             for value in _values(target, members):
                 folded = _folded(target, value)
                 if folded is not None and any(matches(term, members) for term in index.get(folded, ())):
                     return True
         return any(matches(term, members) for term in self._others)
 
-    def _add(self, found: Filter) -> None:
-        for term in found.terms if isinstance(found, And) else (found,):
-            if isinstance(term, Compare) and term.op == "eq" and isinstance(term.operand, str):
-                _, index = self._indexes.setdefault(term.target.name, (term.target, {}))
-                index.setdefault(term.operand, []).append(found)
-                return
-        self._others.append(found)
+
+def look_cost(value: object) -> int:
+    """Return what it takes at the most to compare one value of an attribute, in comparisons: 1 unless it is large."""
+    return 1 + size_of(value) // 16
+
+
+def size_of(value: object) -> int:
+    """Return how large a JSON value is, in names of members: those of no schema are searched one by one.
+
+    Text is as large as comparing it takes long; the values of an array are looked at each for itself.
+    """
+    if isinstance(value, str):
+        return len(value) // 16 if value.isascii() else len(value)
+    if isinstance(value, list):
+        return sum(16 + size_of(each) for each in value)
+    if isinstance(value, dict):
+        return sum(1 + size_of(name) + size_of(each) for name, each in value.items())
+    return 0
+
+
+def _equalities(found: Filter) -> list[Compare]:
+    """Return those of the terms joined by and that can be looked up: ``eq`` with a string."""
+    terms = found.terms if isinstance(found, And) else (found,)
+    return [each for each in terms if isinstance(each, Compare) and each.op == "eq" and isinstance(each.operand, str)]
 
 
 def term_count(found: Filter) -> int:

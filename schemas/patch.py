@@ -11,16 +11,20 @@ import msgspec
 from schemas.attributes import Attribute, ResourceType
 from schemas.errors import InvalidValue, Mutability, NoTarget
 from schemas.filters import And, Compare, Filter, Or
-from schemas.matching import ElementMatcher, matches_element
+from schemas.matching import ElementMatcher, look_cost, matches_element, size_of, term_count
 from schemas.notation import find_key
 from schemas.patch_requests import MAX_TOUCHED, Operation, Verb
 from schemas.paths import Path, check_writable, parse_path
-from schemas.resources import Resource
+from schemas.resources import MAX_VALUES, Resource
 from schemas.rules import Rules
-from schemas.validation import check_complete, conform_element, distinct
+from schemas.validation import check_complete, conform_element, distinct, identity
 
 MAX_EXAMINED: Final = 500_000
 """Comparisons and look-ups that the operations of one request may make; well under a second."""
+MEMBERS_AT_ONCE: Final = 8
+"""Members of an object that take as long to look at and copy as one comparison."""
+MEMBERS_ENCODED_AT_ONCE: Final = 4
+"""The same where they are written down to tell one object from others."""
 
 
 def apply_patch(
@@ -219,7 +223,7 @@ class _Patch:
             selected = [True] * len(elements)
         else:
             matcher = ElementMatcher(path.filter)
-            self._examine(len(elements) * matcher.cost)
+            self._examine(matcher.cost * sum(map(look_cost, elements)))
             selected = [matcher(element) for element in elements]
         if not any(selected):
             return old if op == "remove" else self._created(op, path, attribute, old, value)
@@ -245,6 +249,7 @@ class _Patch:
                 raise NoTarget(f"{path.name} is not there: the value before it has no sub-attributes.")
             name = path.sub.name
             if path.sub.type == "any":
+                self._examine(len(old) // MEMBERS_AT_ONCE)
                 name = find_key(old, name) or name
             new = dict(old)
             if op == "remove":
@@ -255,7 +260,7 @@ class _Patch:
             return None
         elif isinstance(old, dict) and isinstance(value, dict):
             kept = old if op == "add" else {each: old[each] for each in _immutable(attribute) if each in old}
-            new = {**kept, **value}
+            new = self._merged(attribute, kept, value)
         else:
             return value
         for each in _immutable(attribute):
@@ -272,34 +277,50 @@ class _Patch:
         if path.sub is not None:
             element = {**described, path.sub.name: value}
         elif isinstance(value, dict):
-            element = {**described, **value}
+            element = self._merged(attribute, described, value)
         if attribute.type != "any":
             element = conform_element(attribute, element, self._rules, Path(path.urn, attribute).name)
         elif old is not None and not isinstance(old, list):
             raise NoTarget(f"{path.name} has one value and no others to choose from.")
+        if path.filter is not None:
+            self._examine(term_count(path.filter) * (look_cost(described) + look_cost(element)))
         if path.filter is not None and not any(matches_element(path.filter, each) for each in (described, element)):
             raise NoTarget(f"No value of {path.name} matches the filter of the path, nor would the one to add.")
         return self._appended(path, attribute, old or [], [element])
 
     def _appended(self, path: Path, attribute: Attribute, old: list[Any], new: list[Any]) -> list[Any]:
-        """Return the old values and those of the new that are not among them; a new primary is the only one (L5, L10)."""
+        """Return the old values and those of the new that are not among them; a new primary is the only one (L5, L10).
+
+        What is added again as the primary becomes it.
+        """
         self._touch(len(new))
         place = (path.urn, attribute.name)
         seen = self._seen.get(place)
         if seen is None:
             self._examine(len(old))
+            if attribute.type == "any":
+                self._examine(sum(map(size_of, old)) // MEMBERS_ENCODED_AT_ONCE)
             seen = self._seen[place] = {_identity(attribute, element) for element in old}
         fresh: list[Any] = []
+        primary: object = None
         for element in new:
-            identity = _identity(attribute, element)
-            if identity not in seen:
-                seen.add(identity)
+            which = _identity(attribute, element)
+            if attribute.type == "complex" and element.get("primary") is True:
+                primary = which
+            if which not in seen:
+                seen.add(which)
                 fresh.append(element)
-        if attribute.type != "complex" or not any(element.get("primary") is True for element in fresh):
+        if fresh and len(old) + len(fresh) > MAX_VALUES and _is_bounded(attribute):
+            raise InvalidValue(f"{path.name} would have more than {MAX_VALUES} values.")
+        if primary is None:
             return [*old, *fresh]
-        self._forget(path, attribute)
         self._examine(2 * len(old))
-        return distinct([*map(_demoted, old), *fresh])
+        return distinct(
+            [
+                {**each, "primary": True} if _identity(attribute, each) == primary else _demoted(each)
+                for each in (*old, *fresh)
+            ]
+        )
 
     def _opaque(self, op: Verb, path: Path, attribute: Attribute, old: Any, value: Any) -> Any:
         """Return the next value where no schema tells whether there are many: the values themselves tell."""
@@ -307,7 +328,15 @@ class _Patch:
             self._forget(path, attribute)
             return self._appended(path, attribute, old, value if isinstance(value, list) else [value])
         self._touch(1)
-        return {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
+        return self._merged(attribute, old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+
+    def _merged(self, attribute: Attribute, old: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
+        """Return the members of both, those of ``value`` where they have the same name, in any case (RFC 7643 section 2.1)."""
+        if attribute.type != "any":
+            return {**old, **value}  # spelled as in the table
+        self._examine(len(old) // MEMBERS_AT_ONCE)
+        spelled = {name.lower(): name for name in old}
+        return {**old, **{spelled.get(name.lower(), name): item for name, item in value.items()}}
 
     # --- limits ---
 
@@ -336,13 +365,22 @@ def _immutable(attribute: Attribute) -> tuple[str, ...]:
 def _identity(attribute: Attribute, element: Any) -> object:
     """Return what two values of an attribute share when the second is a repetition.
 
-    An immutable ``value``, as a member's, says which one it is; else all of it counts.
+    An immutable ``value``, as a member's, says which one it is; else all of it counts but whether it is the primary.
     """
     if attribute.type == "any":
         return msgspec.json.encode(element, order="sorted")
-    if not isinstance(element, dict):
-        return element
-    return element["value"] if "value" in _immutable(attribute) and "value" in element else frozenset(element.items())
+    if isinstance(element, dict) and _is_membership(attribute) and "value" in element:
+        return element["value"]
+    return identity(element)
+
+
+def _is_membership(attribute: Attribute) -> bool:
+    return "value" in _immutable(attribute)
+
+
+def _is_bounded(attribute: Attribute) -> bool:
+    """Tell whether a body may hold no more than MAX_VALUES of it: a PATCH must not make what no PUT can send."""
+    return attribute.type != "any" and not _is_membership(attribute)
 
 
 def _equalities(found: Filter) -> Iterator[tuple[str, Any]]:

@@ -142,7 +142,7 @@ class _Normaliser:
     def _assign(self, verb: Verb, path: Path, value: object) -> None:
         """Add what ``add`` or ``replace`` with a path asks for."""
         check_writable(path, verb)
-        if self._unassigns(verb, path.sub or path.attribute, value):
+        if self._unassigns(verb, path, value):
             self._unassign(path)
             return
         if _is_nothing(value):
@@ -155,15 +155,18 @@ class _Normaliser:
         if isinstance(value, dict):
             self._unassign_members(verb, path, value)
 
-    def _unassigns(self, verb: Verb, attribute: Attribute | None, value: object) -> bool:
-        """Tell whether the value asks for its attribute to be removed.
+    def _unassigns(self, verb: Verb, path: Path, value: object) -> bool:
+        """Tell whether the value asks for what the path names to be removed.
 
-        RFC 7643 section 2.5: null and ``[]`` mean unassigned; to add what is not there adds nothing.
+        RFC 7643 section 2.5: null and ``[]`` mean unassigned; to add what is not there adds nothing. Where one string
+        stands for a complex value, ``""`` stands for none, and so it does for its ``value`` alone.
         """
         if _is_nothing(value):
             return verb == "replace"
+        attribute = path.attribute
         single = attribute is not None and attribute.type == "complex" and not attribute.multi_valued
-        return value == "" and single and self._rules.complex_from_string
+        named = path.sub is None or path.sub.name == "value"
+        return value == "" and single and named and self._rules.complex_from_string
 
     def _unassign(self, path: Path) -> None:
         if is_required(path):
@@ -176,7 +179,7 @@ class _Normaliser:
             member = self._inside(path, name)
             if member is None or _is_ignored(member):
                 continue
-            if self._unassigns(verb, member.sub or member.attribute, item):
+            if self._unassigns(verb, member, item):
                 self._unassign(member)
             elif isinstance(item, dict):
                 self._unassign_members(verb, member, item)

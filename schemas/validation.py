@@ -12,7 +12,7 @@ from schemas.json_values import check_json, shown
 from schemas.resources import MAX_VALUES, Resource
 from schemas.rules import Rules
 
-_FEW: Final = 8
+_PRIMARY: Final = frozenset({("primary", True), ("primary", False)})
 
 _URN_PREFIXES = ("urn:", "http:", "https:")
 _EVERY_URN_LISTED = Rules(strict_extensions=True)
@@ -146,17 +146,24 @@ def check_primary(elements: Iterable[Mapping[str, object]], where: str) -> None:
 
 
 def distinct(elements: list[Any]) -> list[Any]:
-    """Return the elements without exact repeats (RFC 7643 section 2.4), the first of each kept, in linear time."""
-    if len(elements) <= _FEW:  # comparing a few costs less than hashing them
-        kept: list[Any] = []
-        for element in elements:
-            if element not in kept:
-                kept.append(element)
-        return kept
-    seen: dict[object, Any] = {}
+    """Return the elements without repeats (RFC 7643 section 2.4), the first of each kept, in linear time.
+
+    Two that differ in ``primary`` alone are one, which is the primary if either is.
+    """
+    if len(elements) < 2:
+        return elements
+    kept: dict[object, Any] = {}
     for element in elements:
-        seen.setdefault(frozenset(element.items()) if isinstance(element, dict) else element, element)
-    return list(seen.values())
+        same = identity(element)
+        first = kept.setdefault(same, element)
+        if first is not element and isinstance(element, dict) and element.get("primary") is True:
+            kept[same] = {**first, "primary": True}
+    return list(kept.values())
+
+
+def identity(element: Any) -> object:
+    """Return what two values of an attribute have in common when one repeats the other: all but ``primary``."""
+    return frozenset(element.items()) - _PRIMARY if isinstance(element, dict) else element
 
 
 def _extension(urn: str, value: object, resource_type: ResourceType, rules: Rules) -> tuple[str, dict[str, Any] | None]:
@@ -182,8 +189,11 @@ def _attribute(attribute: Attribute, value: object, rules: Rules, where: str) ->
         return _elements(attribute, value, rules, where)
     if attribute.type == "complex":
         if isinstance(value, str) and rules.complex_from_string and attribute.sub("value"):
-            return _complex(attribute, {"value": value or None}, rules, where)
-        return _complex(attribute, value, rules, where)
+            value = {"value": value}
+        found = _complex(attribute, value, rules, where)
+        if rules.complex_from_string and found is not None and found.get("value") == "":
+            del found["value"]  # "" stands for none
+        return found or None
     return conform_simple(attribute, value, rules, where)
 
 

@@ -191,19 +191,25 @@ def _created(step: Step, replace_as_add: bool) -> Any:
 
 def _append(attribute: str, old: list[Any], new: list[Any]) -> list[Any]:
     result = list(old)
-    fresh = False
+    primary = None
     for element in new:
-        if attribute == "members" and "value" in element:
-            there = any(each.get("value") == element["value"] for each in result)
-        else:
-            there = element in result
-        if not there:
+        if not any(_is_same(attribute, each, element) for each in result):
             result.append(element)
-            fresh = fresh or _is_primary(element)
-    if fresh:
-        result = [each if each in new and each not in old else _demoted(each) for each in result]
-        return _distinct(result)
-    return result
+        if _is_primary(element):
+            primary = element
+    if primary is None:
+        return result
+    return _distinct(
+        [{**each, "primary": True} if _is_same(attribute, each, primary) else _demoted(each) for each in result]
+    )
+
+
+def _is_same(attribute: str, one: Any, other: Any) -> bool:
+    if not isinstance(one, dict) or not isinstance(other, dict):
+        return bool(one == other)
+    if attribute == "members" and ("value" in one or "value" in other):
+        return one.get("value") == other.get("value")
+    return {**one, "primary": 0} == {**other, "primary": 0}
 
 
 def _matches(step: Step, element: Any) -> bool:
@@ -240,6 +246,9 @@ def _demoted(element: dict[str, Any]) -> dict[str, Any]:
 def _distinct(elements: list[Any]) -> list[Any]:
     result: list[Any] = []
     for element in elements:
-        if element not in result:
+        there = [place for place, each in enumerate(result) if _is_same("", each, element)]
+        if not there:
             result.append(element)
+        elif _is_primary(element):
+            result[there[0]] = {**result[there[0]], "primary": True}
     return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import unicodedata
 
 import pytest
@@ -49,3 +50,20 @@ def test_folding_a_folded_character_changes_nothing(character: str) -> None:
 @given(st.text(st.characters(max_codepoint=127), max_size=20))
 def test_ascii_takes_a_short_way_to_the_same_form(name: str) -> None:
     assert fold(name) == unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+
+
+MARKS = st.sampled_from("e\u0300\u0316\u0301\u0f73\u0345\uff9e\u3099ﬁ\u1ec7")
+
+
+@given(st.text(MARKS, min_size=257, max_size=400))
+def test_a_long_name_is_folded_as_a_short_one_is(name: str) -> None:
+    assert fold(name) == unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+
+
+@pytest.mark.parametrize("marks", ["\u0300\u0316", "\u0f73", "\u0300\uff9e"])
+def test_marks_stacked_a_hundred_thousand_high_are_folded_before_anybody_waits(marks: str) -> None:
+    half = 100_000
+    started = time.process_time()
+    fold("".join(mark * half for mark in marks))
+    fold(marks * half)
+    assert time.process_time() - started < 2

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from schemas import urns
 from schemas.filters import parse_brackets, parse_filter
-from schemas.matching import ElementMatcher, matches, matches_element, term_count
+from schemas.matching import ElementMatcher, look_cost, matches, matches_element, term_count
+from schemas.paths import parse_path
 from schemas.resource_types import USER
 from schemas.rules import Rules
 from schemas.validation import conform
@@ -258,17 +259,44 @@ def _brackets(text: str) -> Any:
     [
         ('name eq "a"', 1),
         ('name eq "a" or name eq "b" or name eq "c"', 1),
-        ('name eq "a" and open eq true or name eq "b"', 1),
-        ('open eq true and name eq "a" or floor gt 3', 2),
+        ('name eq "a" and open eq true or name eq "b"', 2),
+        ('open eq true and name eq "a" or floor gt 3', 3),
         ('name eq "a" or floor gt 3 and floor lt 5', 3),
-        ('name eq "a" and (open eq true or floor eq 3)', 1),
+        ('name eq "a" and (open eq true or floor eq 3)', 3),
+        ('name eq "a" and open eq true or name eq "a" and floor eq 3', 4),
         ('not (name eq "a")', 1),
         ('name eq null or name ne "a"', 2),
         ('built eq "2026-11-21T12:00:00Z"', 1),
     ],
 )
-def test_equalities_joined_by_or_cost_one_look_up_a_value(text: str, cost: int) -> None:
+def test_equalities_joined_by_or_cost_a_value_no_more_than_those_that_are_the_same(text: str, cost: int) -> None:
     assert ElementMatcher(_brackets(text)).cost == cost
+
+
+def test_what_all_equalities_have_in_common_is_not_what_they_are_looked_up_under() -> None:
+    several = " or ".join(f'type eq "work" and value eq "{n}"' for n in range(20))
+    path = parse_path(f"emails[{several}]", USER)
+    assert path.filter is not None
+    matcher = ElementMatcher(path.filter)
+    assert matcher.cost == 2
+    assert [matcher({"type": kind, "value": "7"}) for kind in ("work", "home")] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("value", "cost"),
+    [
+        ({"value": "ann@example.com", "type": "work", "primary": True}, 1),
+        ({"value": "Jürgen"}, 1),
+        ("x" * 4095, 16),
+        ("é" * 160, 11),
+        ({f"a{n}": n for n in range(160)}, 11),
+        ({"a": [1, 2, 3]}, 4),
+        ({"a" * 2560: None}, 11),
+        (True, 1),
+    ],
+)
+def test_large_values_cost_more_to_look_at(value: object, cost: int) -> None:
+    assert look_cost(value) == cost
 
 
 _ELEMENTS = st.fixed_dictionaries(

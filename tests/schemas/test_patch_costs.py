@@ -75,3 +75,53 @@ def test_L11_schemas_follow_extensions_that_go_and_come_under_another_spelling()
     )
     assert result["schemas"] == [urns.USER, "urn:B:x", "urn:a:X", "urn:C:x"]
     assert "urn:A:x" not in result
+
+
+def test_what_many_removals_have_in_common_is_not_compared_for_each_of_them() -> None:
+    large = user(emails=[{"value": str(number), "type": "w"} for number in range(10_000)])
+    alike = " or ".join(f'type eq "w" and not (value eq "{number}")' for number in range(25))
+    with pytest.raises(InvalidValue, match="search more than"):
+        patched(large, *[{"op": "remove", "path": f"emails[{alike}]"}] * 2)
+    removals = [{"op": "remove", "path": f'emails[type eq "w" and value eq "{number}"]'} for number in range(500)]
+    assert len(patched(large, *removals)["emails"]) == 9_500
+
+
+@pytest.mark.parametrize(
+    "element",
+    [{f"k{number}": number for number in range(50_000)}, {"z": [0] * 50_000}, {"z": "x" * 900_000}],
+    ids=["members", "items", "characters"],
+)
+def test_a_value_is_as_dear_to_search_as_it_is_large(element: dict[str, Any]) -> None:
+    large = user(**{FOREIGN: {"a": [element]}})
+    several = " or ".join(f'z co "y{number}"' for number in range(50))
+    removals = [{"op": "remove", "path": f"{FOREIGN}:a[{several}].q"}] * 500
+    with pytest.raises(InvalidValue, match="search more than"):
+        patched(large, *removals)
+    assert patched(large, {"op": "remove", "path": f'{FOREIGN}:a[z co "y"].q'}) == large
+
+
+def test_a_filter_is_not_held_against_a_large_new_value_for_each_of_its_terms() -> None:
+    several = " or ".join(f'z co "y{number}"' for number in range(50))
+    operations = [{"op": "add", "path": f"{FOREIGN}:a[{several}]", "value": {"z": "é" * 400_000}}]
+    with pytest.raises(InvalidValue, match="search more than"):
+        patched(user(), *operations)
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        {"op": "add", "path": f"{FOREIGN}:a.new", "value": 1},
+        {"op": "add", "path": f"{FOREIGN}:a", "value": {"new": 1}},
+        {"op": "add", "path": f"{FOREIGN}:many", "value": [1]},
+        {"op": "add", "path": f"{FOREIGN}:many[new eq 1]", "value": {"NEW": 1}},
+    ],
+    ids=["sub-attribute", "merge", "append", "value path"],
+)
+def test_a_large_object_is_not_searched_copied_or_compared_for_each_of_many_operations(
+    operation: dict[str, Any],
+) -> None:
+    members = {f"k{number}": number for number in range(100_000)}
+    large = user(**{FOREIGN: {"a": members, "many": [members]}})
+    with pytest.raises(InvalidValue, match="search more than"):
+        patched(large, *[operation] * 500)
+    assert patched(large, operation) != large

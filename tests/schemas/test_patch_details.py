@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from schemas import urns
+from schemas.errors import InvalidValue
 from schemas.patch import apply_patch
 from schemas.patch_requests import Operation
 from schemas.resource_types import USER
@@ -40,7 +43,41 @@ def test_L10_a_value_that_another_operation_demoted_can_be_added_as_primary() ->
     old = {"value": "a", "primary": True}
     new = {"value": "b", "primary": True}
     after = _patched(_user(emails=[old]), ("add", "emails", [new]), ("add", "emails", [old]))
-    assert after["emails"] == [{"value": "a", "primary": False}, {"value": "b", "primary": False}, old]
+    assert after["emails"] == [old, {"value": "b", "primary": False}]
+
+
+@pytest.mark.parametrize("primary", [True, False, None])
+def test_L5_a_value_that_is_there_is_not_added_again_whatever_is_said_of_primary(primary: bool | None) -> None:
+    """RFC 7643 section 2.4: no two values have the same type and value."""
+    there, other = {"value": "a", "type": "work"}, {"value": "b", "primary": True}
+    again = there if primary is None else {**there, "primary": primary}
+    after = _patched(_user(emails=[there, other]), ("add", "emails", [again]))
+    assert after["emails"] == ([again, {"value": "b", "primary": False}] if primary else [there, other])
+
+
+def test_L5_the_primary_that_is_added_again_without_saying_so_stays_primary() -> None:
+    mail = {"value": "a", "primary": True}
+    assert _patched(_user(emails=[mail]), ("add", "emails", [{"value": "a"}]))["emails"] == [mail]
+
+
+def test_no_operations_make_more_values_than_a_body_can_hold() -> None:
+    user = _user(emails=[{"value": str(n)} for n in range(9_990)])
+    more = [{"value": f"new-{n}"} for n in range(11)]
+    with pytest.raises(InvalidValue, match="emails would have more than 10000 values"):
+        _patched(user, ("add", "emails", more))
+    full = _patched(user, ("add", "emails", more[1:]))
+    assert len(full["emails"]) == 10_000
+    assert _patched(full, ("add", "emails", more[1:])) == full
+
+
+def test_A4_names_of_no_schema_are_one_in_any_case_when_objects_are_merged() -> None:
+    user = _user(**{_X: {"badge": {"color": "red", "size": 1}, "list": [{"id": 1, "Tag": "a"}]}})
+    replaced = _patched(user, ("replace", f"{_X}:badge", {"Color": "blue"}))
+    assert replaced[_X]["badge"] == {"color": "blue", "size": 1}
+    added = _patched(user, ("add", f"{_X}:list[id eq 1]", {"tag": "b", "new": 2}))
+    assert added[_X]["list"] == [{"id": 1, "Tag": "b", "new": 2}]
+    made = _patched(user, ("add", f"{_X}:list[id eq 2]", {"ID": 2}))
+    assert made[_X]["list"][1] == {"id": 2}
 
 
 def test_L5_an_opaque_value_is_the_same_in_whatever_order_its_members_stand() -> None:
