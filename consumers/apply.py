@@ -35,6 +35,8 @@ SQLite's one transaction; on Kafka the log's, then the store's.
 Park = Callable[[ChangeCommand, Exception], Awaitable[None]]
 """Puts a command that cannot be decided, and why, aside for good (INV-18)."""
 
+LONGEST_PLAN_S = 0.1
+"""For how long others wait while commands are decided, beyond the last: one takes up to a second where it is made to."""
 CONTENTION_PAUSE_S = 0.02
 CONTENTION_LIMIT_S = 1.0
 """How long a name that is only reserved is waited for before the command is answered as busy (CP-20)."""
@@ -124,8 +126,16 @@ class ApplyLoop:
         hit("worker.viewed")
         viewed = time.perf_counter()
         self._metrics.step("view", viewed - started)
-        now = int(self._clock() * 1000)
-        steps = batches.plan(commands, snapshot.views, now, self._margin_ms, full=snapshot.full)
+        began = self._clock()
+        now = int(began * 1000)
+        steps = batches.plan(
+            commands,
+            snapshot.views,
+            now,
+            self._margin_ms,
+            full=snapshot.full,
+            enough=lambda: self._clock() - began > LONGEST_PLAN_S,
+        )
         self._metrics.step("plan", time.perf_counter() - viewed)
         steps = await self._reserve(commands, steps, now)
         if self._is_late(commands, steps, now):

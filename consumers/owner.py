@@ -54,6 +54,7 @@ MOST_ATTEMPTS: Final = 3
 RECOVERY_PAUSE_S: Final = 0.05
 LONGEST_PAUSE_S: Final = 1.0
 HALT_PAUSE_S: Final = 30.0
+NOT_KNOWN: Final = -2
 
 
 class CommitRefused(Exception):
@@ -100,7 +101,7 @@ class PartitionOwner:
         self._stopping = False
         self._taken: Sequence[Delivered] = ()
         """What the running batch was delivered."""
-        self._decided = -1
+        self._decided = NOT_KNOWN
         """Offset of the last command that was dealt with, whether or not a position says so yet."""
         self._measured = 0.0
         """When the lag was measured last, in seconds of the loop's clock."""
@@ -129,6 +130,7 @@ class PartitionOwner:
                     await self._serve(resumption.offset, careful=careful)
                 except PartitionHalted as error:
                     self._halted(error)
+                    await self._measure()
                     await self._pause(HALT_PAUSE_S)
                 except (OwnershipLost, OperatorError) as error:
                     failures, careful = failures + 1, False
@@ -136,6 +138,10 @@ class PartitionOwner:
                     logger.warning(
                         "partition lost", extra={"action": "own", "partition": self._partition, "error": str(error)}
                     )
+                    if isinstance(error, StoreUnavailable):
+                        # It may be away for this worker alone, which then keeps the partition from all others.
+                        self._metrics.store_failures.inc()
+                        await self._measure(CHECK_S)
                     await self._pause(_back_off(failures))
                 except Exception:
                     # What we do not know may be a command's doing: whoever comes next tries them one by one (CP-26).
@@ -202,9 +208,15 @@ class PartitionOwner:
         self._metrics.outcomes_held(self._partition, held.unkeyed, held.keyed)
         await self._measure()
 
-    async def _measure(self) -> None:
-        """Tell how many commands wait: also while none can be decided, which is when somebody must know."""
-        self._measured = asyncio.get_running_loop().time()
+    async def _measure(self, apart_s: float = 0.0) -> None:
+        """Tell how many commands wait: also while none can be decided, which is when somebody must know.
+
+        Not before the first was dealt with, nor ``apart_s`` after the last time.
+        """
+        now = asyncio.get_running_loop().time()
+        if self._decided == NOT_KNOWN or now - self._measured < apart_s:
+            return
+        self._measured = now
         with contextlib.suppress(OperatorError):
             _, end = await self._feed.bounds()
             waiting = end - self._decided - 1
@@ -230,8 +242,7 @@ class PartitionOwner:
                 await asyncio.sleep(_back_off(failures))
             if self._stopping or not self._feed.assigned:
                 return
-            if asyncio.get_running_loop().time() - self._measured >= CHECK_S:
-                await self._measure()
+            await self._measure(CHECK_S)
         last = delivered[count - 1]
         self._decided = last.offset
         self._feed.done(count)

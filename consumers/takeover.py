@@ -62,7 +62,7 @@ async def take_over(
     token = await log.open()
     hit("takeover.opened")
     ends = await _settled(partition, log)
-    mark = await _usable(partition, mark, ends, store, int(clock() * 1000))
+    mark = await _usable(partition, mark, ends, log, store, belongs, int(clock() * 1000))
     position = await _replayed(log, store, mark, ends, metrics, belongs, clock)
     hit("takeover.replayed")
     offset = await _first(partition, position, feed, metrics)
@@ -96,7 +96,13 @@ async def _settled(partition: int, log: PartitionLog) -> Ends:
 
 
 async def _usable(
-    partition: int, mark: Watermark | None, ends: Ends, store: PartitionStore, now: int
+    partition: int,
+    mark: Watermark | None,
+    ends: Ends,
+    log: PartitionLog,
+    store: PartitionStore,
+    belongs: Belongs,
+    now: int,
 ) -> Watermark | None:
     """Return the watermark to replay from, or None where all must be replayed, into an empty shard (CP-13)."""
     if mark is None:
@@ -107,6 +113,9 @@ async def _usable(
             "Kafka has lost its tail; restore it, or accept the loss with 'scimgw rebuild'"
         )
     if now - mark.time > OLDEST_MARK_MS or mark.offset < ends.start:
+        # What halts the partition must be found first: others read of this shard, and nobody would fill it again.
+        async for stretch in log.read(ends.start, ends.end):
+            _folded(stretch, belongs)
         await store.empty()
         return None
     return mark

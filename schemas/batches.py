@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -32,11 +32,21 @@ Step = Decision | Outcome | Expired | Full | Crashed
 
 
 MOST_BYTES: Final = 8 * 1024 * 1024
-"""Bytes of resources in one batch, not counting its last: what one transaction may hold in memory (CP-22)."""
+"""Bytes of resources that a batch looks at or leaves, not counting its last: what one transaction may hold (CP-22)."""
+
+
+def _never() -> bool:
+    return False
 
 
 def plan(
-    commands: Sequence[ChangeCommand], views: Sequence[View], now: int, margin: int, *, full: bool = False
+    commands: Sequence[ChangeCommand],
+    views: Sequence[View],
+    now: int,
+    margin: int,
+    *,
+    full: bool = False,
+    enough: Callable[[], bool] = _never,
 ) -> list[Step]:
     """Decide commands in order; ``views[i]`` is what the store holds for ``commands[i]``.
 
@@ -44,6 +54,7 @@ def plan(
 
     ``now`` and ``margin`` in milliseconds: a command is decided only before ``accepted_at + budget - margin`` (CP-18).
     ``full``: whether no outcome can be kept under a further Idempotency-Key.
+    ``enough``: asked behind each step, whether others have waited long enough for the thread: the batch ends there.
 
     The batch is cut, never reordered: it ends before a command whose answer hangs on whether an earlier one gets the
     names or the key it asks for, and before a second delivery of one that stands in it (CP-17). So a refusal at
@@ -63,7 +74,10 @@ def plan(
         txn = (command.tenant, command.txn)
         if address in awaiting or key in keys or txn in txns or size > MOST_BYTES:
             break
-        step = _step(command, _chained(view, changed.get(address)), now, margin, full=full)
+        chained = _chained(view, changed.get(address))
+        step = _step(command, chained, now, margin, full=full)
+        if isinstance(step, Decision):
+            size += chained.size
         if isinstance(step, Change):
             acquired = {(command.tenant, name) for name in step.acquires}
             if acquired & names:
@@ -77,6 +91,8 @@ def plan(
             keys.add(key)
         txns.add(txn)
         steps.append(step)
+        if enough():
+            break
     return steps
 
 
@@ -89,7 +105,7 @@ def _chained(view: View, earlier: Change | None) -> View:
     if earlier is None:
         return view
     resource = earlier.resource()
-    return View(resource=resource, gone=resource is None, answered=view.answered, keyed=view.keyed)
+    return View(resource, gone=resource is None, answered=view.answered, keyed=view.keyed, size=len(earlier.text))
 
 
 def _step(command: ChangeCommand, view: View, now: int, margin: int, *, full: bool) -> Step:

@@ -48,6 +48,8 @@ class View(msgspec.Struct, frozen=True):
     """The outcome of this very command, when it is delivered again."""
     keyed: Outcome | None = None
     """The outcome of the first request under the same Idempotency-Key."""
+    size: int = 0
+    """Bytes of what is stored of the resource, roughly."""
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):

@@ -257,9 +257,11 @@ class KafkaFeed:
                 self.fail(LogUnavailable(f"partition {self.partition}: the command topic has lost its end"))
                 return
             if record.offset > self._next:
-                # Commands have no markers and are not compacted: retention overtook us.
-                extra = {"action": "fetch", "partition": self.partition, "from": self._next, "to": record.offset}
-                logger.error("commands were removed by retention before they were decided", extra=extra)
+                # Commands have no markers and are not compacted: retention overtook us. A take-over counts them.
+                self._clear()
+                why = f"partition {self.partition}: commands {self._next} to {record.offset - 1} were removed by retention"
+                self.fail(LogUnavailable(why))
+                return
             self._next = record.offset + 1
             value = record.value or b""
             key = (record.key or b"").decode(errors="replace")

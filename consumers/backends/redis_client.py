@@ -59,6 +59,10 @@ def connection_pool(settings: RedisSettings, timeout_s: float) -> ConnectionPool
     )
 
 
+class AnswerLost(StoreUnavailable):
+    """It was sent, and may be done yet: behind what is sent later, over another connection."""
+
+
 class RedisClient:
     """A connection that is made at the first use, and again at the next use after it was lost.
 
@@ -146,18 +150,20 @@ class RedisClient:
             self._wanted.clear()
             while self._waiting:
                 asked, self._waiting = self._waiting[:_MOST_A_TRIP], self._waiting[_MOST_A_TRIP:]
+                sent = False
                 try:
-                    await self._round_trip(asked)
+                    connection = await self._connected()
+                    sent = True
+                    await self._round_trip(connection, asked)
                 except CONNECTION_ERRORS as error:
                     await self._disconnect()
-                    self._fail(asked, unavailable(error))
+                    self._fail(asked, AnswerLost(str(unavailable(error))) if sent else unavailable(error))
                 except BaseException:
                     self._fail(asked, StoreUnavailable("the connection to Redis is closed"))
                     await self._disconnect()
                     raise
 
-    async def _round_trip(self, asked: Sequence[_Asked]) -> None:
-        connection = await self._connected()
+    async def _round_trip(self, connection: AbstractConnection, asked: Sequence[_Asked]) -> None:
         # By hiredis itself: redis-py's asynchronous connection packs word by word in Python, 3 µs a write.
         packed = [pack_command(cast("Any", command)) for one in asked for command in one.commands]
         loop = asyncio.get_running_loop()

@@ -113,7 +113,7 @@ class RedisReplies:
         marked.add_done_callback(_look_at)
 
     async def _find_place(self, reading: RedisClient) -> None:
-        """Begin a stream anew where it has fallen behind what was read: another Redis has other entries."""
+        """Begin a stream anew where it has fallen behind what was read: another Redis, or a clock set back."""
         ends = await reading.calls([("XREVRANGE", key, "+", "-", "COUNT", 1) for key in self._last])
         for key, end in zip(self._last, ends, strict=True):
             if isinstance(end, Exception):
@@ -125,7 +125,11 @@ class RedisReplies:
         found = await reading.call(
             "XREAD", "COUNT", MOST_ENTRIES, "BLOCK", BLOCK_MS, "STREAMS", *self._last, *self._last.values()
         )  # fmt: skip
-        for key, entries in found or ():
+        if not found:
+            # Also of a stream that ended and began anew behind a clock that was set back.
+            await self._find_place(reading)
+            return
+        for key, entries in found:
             for entry, fields in entries:
                 self._last[key] = entry
                 self._read[key].append(entry)

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
@@ -24,17 +24,17 @@ from consumers.backends.redis_changes import (
     packed,
     records_of,
 )
-from consumers.backends.redis_client import Command, RedisClient, ScriptGone, Word
+from consumers.backends.redis_client import AnswerLost, Command, RedisClient, ScriptGone, Word
 from consumers.backends.redis_keys import ShardKeys
 from consumers.backends.redis_records import is_live, is_of_type, resource_of
-from consumers.backends.redis_reservations import Reservations
+from consumers.backends.redis_reservations import Release, Reservations
 from consumers.backends.redis_scripts import Scripts
 from consumers.errors import NotRecovered, StoreConflict, StoreUnavailable
 from consumers.partition_ports import Addressed, Held, OwnershipLost
 from consumers.ports import Claim, Contended, Granted, KeyUsed, Reservation, Snapshot, Taken
 from consumers.replies import entries
 from consumers.settings import OutcomeSettings
-from schemas.changes import View
+from schemas.changes import StoredResource, View
 from schemas.commands import ChangeCommand
 from schemas.numbering import Batch, StoredChange, Watermark
 from schemas.outcomes import KEYED_LIFE_MS, UNSEEN_LIFE_MS, Outcome, decode_outcome
@@ -47,6 +47,8 @@ MOST_COMMANDS: Final = 100
 """Commands of one apply script: nobody else is served while it runs (CP-24)."""
 MARK_AGE_MS: Final = 60_000
 """After this the watermark's time is refreshed (CP-16)."""
+MOST_LEFT: Final = 10_000
+"""Reservations of earlier tokens that are remembered."""
 EMPTY_TIMEOUT_S: Final = 120.0
 MOST_ENTRIES: Final = 1024
 """Entries of a gateway's stream: seconds of answers at full load; what is trimmed is found as a stored outcome."""
@@ -93,12 +95,16 @@ class RedisPartitionStore:
         self._mark = ""
         """Offset and position that this owner wrote last, or found; "" for none."""
         self._reservations = Reservations(keys)
+        self._left: list[Release] = []
+        """Reservations of this owner's earlier tokens, to be taken out."""
 
     # -- Ownership ----------------------------------------------------------------------------------------------------
 
     async def take(self) -> Watermark | None:
         """See ``PartitionStore.take``; gives Redis the scripts of its boot first."""
         self._fence = ""
+        # Under the token of then nobody keeps them any more, but nobody takes them out either.
+        self._left = [*self._left, *self._reservations.releases((), self._own_mark)][-MOST_LEFT:]
         self._reservations.clear()
         self._scripts = await self._client.load()
         fence = f"taking:{uuid.uuid4().hex}"
@@ -120,11 +126,13 @@ class RedisPartitionStore:
     async def check(self, now: int) -> Held:
         """See ``PartitionStore.check``."""
         unkeyed, keyed = await self._step("check", str(now), str(MARK_AGE_MS), str(self._outcomes.most))
-        if self._reservations:
-            with contextlib.suppress(NotRecovered):
-                question: tuple[Any, ...] = (self._fields, self._reservations.releases((), self._own_mark), [], "")
+        releases = [*self._left, *self._reservations.releases((), self._own_mark)]
+        if releases:
+            with contextlib.suppress(NotRecovered), _not_repeated():
+                question: tuple[Any, ...] = (self._fields, releases, [], "")
                 await self._run("view", self._script_keys, self._fence, _encoder.encode(question))
                 self._reservations.clear()
+                self._left = []
         return Held(unkeyed, keyed)
 
     async def unclean(self) -> bool:
@@ -229,15 +237,17 @@ class RedisPartitionStore:
         asked = [keys.record(*place) for place in places]
         asked += [keys.outcome(command.tenant, command.txn) for command in commands]
         asked += [keys.number(tenant, self._partition) for tenant in tenants]
+        releases = self._reservations.releases(commands, self._own_mark)
         question = (
             self._fields,
-            self._reservations.releases(commands, self._own_mark),
+            releases,
             [(keys.first(tenant, key), keys.outcome(tenant, "")) for tenant, key in keyed],
             self._owner_keys[6],
         )
-        values, firsts, held = await self._run(
-            "view", self._script_keys, self._fence, _encoder.encode(question), *asked
-        )
+        with _not_repeated() if releases else contextlib.nullcontext():
+            values, firsts, held = await self._run(
+                "view", self._script_keys, self._fence, _encoder.encode(question), *asked
+            )
         self._reservations.let_go(commands)
         numbers = {t: int(value or 0) for t, value in zip(tenants, values[-len(tenants) :], strict=True)}
         if not any(islice(values, len(places) + len(commands))) and not any(firsts):
@@ -245,9 +255,10 @@ class RedisPartitionStore:
         stored = dict(zip(places, values, strict=False))
         outcomes = dict(zip(keyed, firsts, strict=True))
         answered = values[len(places) : len(places) + len(commands)]
+        resources: dict[bytes, StoredResource] = {}
         return Snapshot(
             tuple(
-                _view(command, stored[command.tenant, command.resource_id], answer, outcomes)
+                _view(command, stored[command.tenant, command.resource_id], answer, outcomes, resources)
                 for command, answer in zip(commands, answered, strict=True)
             ),
             numbers,
@@ -260,12 +271,13 @@ class RedisPartitionStore:
             return []
         self._reservations.note(claims)
         question = claim_words(self._keys, claims)
-        (answers,) = await self._run(
-            "reserve",
-            self._script_keys,
-            self._fence,
-            _encoder.encode((self._fields, self._keys.fences, self._own_mark, *question, KEYED_LIFE_MS)),
-        )
+        with _not_repeated():
+            (answers,) = await self._run(
+                "reserve",
+                self._script_keys,
+                self._fence,
+                _encoder.encode((self._fields, self._keys.fences, self._own_mark, *question, KEYED_LIFE_MS)),
+            )
         made: list[Reservation] = []
         for claim, answer in zip(claims, answers, strict=True):
             if answer == 0:
@@ -432,6 +444,19 @@ class RedisPartitionStore:
                 raise OwnershipLost("the watermark is not what this owner wrote last")
 
 
+@contextlib.contextmanager
+def _not_repeated() -> Iterator[None]:
+    """Give the partition up where an answer is lost: what arrives late must find another fence (CP-20).
+
+    A reservation that comes behind its own release would keep a name from everybody; a release that comes behind the next
+    reservation would give the name away.
+    """
+    try:
+        yield
+    except AnswerLost as error:
+        raise OwnershipLost(f"a reservation may yet be made or let go: {error}") from error
+
+
 def _missing(field: bytes) -> str:
     return "all partitions are missing" if field == b"boot" else f"partition {field.decode()} is missing"
 
@@ -445,14 +470,20 @@ def _view(
     value: bytes | None,
     answer: bytes | None,
     outcomes: Mapping[tuple[str, Any], bytes | None],
+    resources: dict[bytes, StoredResource],
 ) -> View:
+    """Return what a command may look at; ``resources`` are those of this batch that were read already."""
     if value is not None and not is_of_type(value, command.resource_type):
         value = None
     live = value is not None and is_live(value)
+    resource = None
+    if value is not None and live:
+        resource = resources.get(value) or resources.setdefault(value, resource_of(value))
     keyed = None if command.key is msgspec.UNSET else outcomes[command.tenant, command.key]
     return View(
-        resource=resource_of(value) if value is not None and live else None,
+        resource=resource,
         gone=value is not None and not live,
         answered=None if answer is None else decode_outcome(answer),
         keyed=None if keyed is None else decode_outcome(keyed),
+        size=0 if value is None else len(value),
     )

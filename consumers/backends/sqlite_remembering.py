@@ -96,7 +96,8 @@ class RememberingStore:
         """See ``consumers.ports.Store.view``; the store is asked for those commands of which anything is unknown."""
         if len(self._numbers) > MOST_TENANTS:
             self._numbers.clear()
-        views = [self._known(command) for command in commands]
+        read: dict[Address, View] = {}
+        views = [self._known(command, read) for command in commands]
         asking = [i for i, view in enumerate(views) if view is None]
         full = False  # only a command with a key would ask, and is never known
         if asking:
@@ -149,14 +150,19 @@ class RememberingStore:
         self._all_names = True
         await self._learn_records()
 
-    def _known(self, command: ChangeCommand) -> View | None:
-        """Return what the command may look at, or None where the database must be asked."""
+    def _known(self, command: ChangeCommand, read: dict[Address, View]) -> View | None:
+        """Return what the command may look at, or None where the database must be asked.
+
+        ``read``: views of records that were read for commands before it; gets this one's.
+        """
         if not self._fresh(command) or command.tenant not in self._numbers:
             return None
         if isinstance(command.change, Create):
             return None if command.address in self._records else _NOTHING
-        record = self._records.get(command.address)
-        return None if record is None else View(resource=stored_resource(record))
+        view = read.get(command.address)
+        if view is None and (record := self._records.get(command.address)) is not None:
+            view = read[command.address] = View(resource=stored_resource(record), size=len(record))
+        return view
 
     async def _learn_names(self) -> None:
         last = ["", "", ""]

@@ -161,8 +161,11 @@ class SqliteStore:
         holders: _Holders = dict.fromkeys(names)
         holders.update((names[int(position)], holder.decode()) for position, holder in lines(row[4]))
         stored: dict[tuple[str, str, str], StoredResource | None] = {}
+        sizes: dict[tuple[str, str, str], int] = {}
         for position, live, record in lines(row[0]):
-            stored[addresses[int(position)]] = stored_resource(record) if live == b"1" else None
+            address = addresses[int(position)]
+            stored[address] = stored_resource(record) if live == b"1" else None
+            sizes[address] = len(record)
         answered = {txns[int(position)]: decode_outcome(outcome) for position, outcome in lines(row[1])}
         keyed: _Keyed = dict.fromkeys(keys)
         keyed.update((keys[int(position)], decode_outcome(outcome)) for position, outcome in lines(row[2]))
@@ -180,6 +183,7 @@ class SqliteStore:
                     gone=resource is None and address in stored,
                     answered=answered.get((command.tenant, command.txn)),
                     keyed=None if command.key is msgspec.UNSET else keyed.get((command.tenant, command.key)),
+                    size=sizes.get(address, 0),
                 )
             )
         return Snapshot(tuple(views), numbers, full=self._bound.full), holders, keyed

@@ -18,6 +18,7 @@ from consumers.partition_ports import Addressed, Delivered, Held, OwnershipLost,
 from consumers.ports import Claim, Granted, Reply, Reservation, Snapshot
 from consumers.slots import TransactionSlots
 from consumers.submission import Failed
+from consumers.takeover import Resumption
 from schemas.changes import View
 from schemas.commands import ChangeCommand, encode_command
 from schemas.numbering import Batch
@@ -60,6 +61,8 @@ class Log:
     async def append(self, transaction: Transaction) -> int:
         self.appended.append(transaction)
         return len(self.appended)
+
+    async def close(self) -> None: ...
 
 
 class Store:
@@ -152,6 +155,35 @@ async def test_the_lag_is_told_while_nothing_can_be_decided(monkeypatch: pytest.
             await asyncio.sleep(0.01)
     owner.stop()
     await serving
+
+
+async def test_the_lag_is_told_while_the_store_is_away_for_this_worker_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It keeps its partitions, from all others, too: somebody must be told."""
+    monkeypatch.setattr(owner_module, "CHECK_S", 0.0)
+    feed, store, metrics = Feed(commands.create(resource_id="x")), Store(missing=[]), Metrics()
+    owner = PartitionOwner(
+        0, feed, Log(), store, metrics=metrics, issuer="urn:test", slots=TransactionSlots(1)  # type: ignore[arg-type]
+    )  # fmt: skip
+
+    async def away(*_: object, **__: object) -> Resumption:
+        raise StoreUnavailable("no answer")
+
+    async def there(*_: object, **__: object) -> Resumption:
+        monkeypatch.setattr(owner_module, "take_over", away)
+        return Resumption(7, unclean=False)
+
+    monkeypatch.setattr(owner_module, "take_over", there)
+    store._missing = [OwnershipLost("another owner has the fence")]
+    monkeypatch.setattr(store, "forgive", away)
+    running = asyncio.create_task(owner.run())
+    waiting = "scimgw_partition_lag_commands", {"partition": "0"}
+    async with asyncio.timeout(30):
+        while metrics.registry.get_sample_value(*waiting) != 1:
+            await asyncio.sleep(0.01)
+        while metrics.registry.get_sample_value("scimgw_store_failures_total") == 0:
+            await asyncio.sleep(0.01)
+    owner.stop()
+    await running
 
 
 async def test_an_id_that_no_gateway_mints_is_404_and_no_dead_letter() -> None:

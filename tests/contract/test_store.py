@@ -24,6 +24,15 @@ async def stored(store: Store, command: ChangeCommand) -> StoredResource | None:
 
 
 class TestView:
+    async def test_reads_a_resource_once_for_all_commands_about_it(self, store: Store, owner: Owner) -> None:
+        """A hundred of them about a user of a megabyte must not be a hundred megabytes."""
+        command = create()
+        await owner.apply(command)
+        looks = await store.view([replace(command, name_of(command)), replace(command, new_name()), delete(command)])
+        assert looks.views[0].resource is not None
+        assert all(each.resource is looks.views[0].resource for each in looks.views)
+        assert looks.views[0].size > 100
+
     async def test_of_a_resource_that_never_was_there_is_nothing(self, store: Store) -> None:
         command = create()
         snapshot = await store.view([command])

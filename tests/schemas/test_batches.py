@@ -245,6 +245,20 @@ def test_CP_22_a_batch_ends_once_its_resources_have_so_many_bytes(monkeypatch: p
         assert steps(*zip(asked, seen, strict=True)) == whole[:taken]
 
 
+def test_CP_22_what_a_batch_looks_at_counts_also_where_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = [command(Delete(), txn=str(n), if_match=("9",)) for n in range(3)]
+    large = msgspec.structs.replace(view(user()), size=100)
+    monkeypatch.setattr(batches, "MOST_BYTES", 150)
+    assert [type(step) for step in steps(*((each, large) for each in asked))] == [Refusal, Refusal]
+
+
+def test_a_batch_ends_where_others_have_waited_enough() -> None:
+    asked = numbered([(Delete(), ANN), (Delete(), BOB), (Delete(), "x")])
+    seen = [view(user("ann", uid)) for uid in (ANN, BOB, "x")]
+    answers = [False, True]
+    assert len(plan(asked, seen, NOON, 0, enough=lambda: answers.pop(0))) == 2
+
+
 # --- budget -----------------------------------------------------------------------------------------------------------
 
 

@@ -8,10 +8,10 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from consumers.backends import kafka_group
-from consumers.backends.kafka_group import KafkaCommandGroup
+from consumers.backends.kafka_group import KafkaCommandGroup, KafkaFeed
 from consumers.errors import LogUnavailable
 from consumers.partition_ports import CommandFeed, Delivered
 from consumers.settings import KafkaSettings
@@ -202,6 +202,36 @@ async def test_an_offset_behind_the_end_is_an_error_rather_than_a_beginning_agai
         await taken(feed, 1)
     await feed.seek(0)
     assert len(await taken(feed, 1)) == 1
+
+
+async def test_what_retention_has_removed_before_it_was_decided_ends_the_reading(
+    kafka: KafkaSettings, members: list[Member]
+) -> None:
+    """A take-over then counts it; the owner would never know."""
+    feed = KafkaFeed(KafkaCommandGroup(kafka), 1)
+    feed.begin()
+    feed.position = feed._next = 0
+    feed.put([record(0), record(1)])
+    assert len(await feed.take(10, 1000, 0.0)) == 2
+    feed.put([record(5)])
+    with pytest.raises(LogUnavailable, match="commands 2 to 4 were removed by retention"):
+        await feed.take(10, 1000, 0.0)
+
+
+def record(offset: int) -> ConsumerRecord[bytes, bytes]:
+    return ConsumerRecord(
+        topic="commands",
+        partition=1,
+        offset=offset,
+        timestamp=1,
+        timestamp_type=1,
+        key=b"acme/x",
+        value=b"{}",
+        checksum=None,
+        serialized_key_size=6,
+        serialized_value_size=2,
+        headers=(),
+    )
 
 
 async def test_a_second_member_gets_half_after_the_first_has_handed_over(

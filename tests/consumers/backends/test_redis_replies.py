@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import redis
 
+from consumers.backends import redis_replies
 from consumers.backends.redis_client import RedisClient
 from consumers.backends.redis_presence import RedisPresence
 from consumers.backends.redis_replies import RedisReplies
@@ -106,6 +108,20 @@ async def test_CP25_a_redis_that_lost_the_stream_is_read_from_its_beginning(
     await gateway.answer("t-1")
     await gateway.answer("t-1")
     await gateway.until("t-1")
+
+
+async def test_CP25_a_stream_that_began_anew_behind_a_clock_set_back_is_read(
+    server: RedisServer, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_replies, "BLOCK_MS", 100)
+    await gateway.answer("before")
+    await gateway.until("before")
+    with redis.Redis.from_url(server.url) as operator:
+        (stream,) = gateway.replies._last
+        ((_, fields),) = operator.xrange(stream)
+        operator.delete(stream)  # as it ends by itself after a quiet minute
+        operator.xadd(stream, {name: value.replace(b"before", b"behind") for name, value in fields.items()}, id="1-1")
+    await gateway.until("behind")
 
 
 async def test_CP25_an_entry_that_cannot_be_decoded_stops_nothing(gateway: Gateway) -> None:

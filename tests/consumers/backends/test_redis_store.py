@@ -523,3 +523,50 @@ class TestSizes:
         found = await one.reader.find("acme", "User", ("externalId", "a"))
         assert [msgspec.json.decode(image.doc)["id"] for image in found] == [command.resource_id]
         assert len(await one.reader.find("acme", "User", ("externalId", "a\0"))) == 1
+
+
+class TestLostAnswers:
+    """What is sent and not answered may be done yet, behind what is sent later."""
+
+    async def test_CP20_a_reservation_that_comes_late_is_nobodys(self, server: RedisServer, one: One) -> None:
+        command = create()
+        server.pause()
+        with pytest.raises(OwnershipLost, match="may yet be made"):
+            await one.store.reserve([claim(command)])
+        server.resume()
+        await one.take()
+        assert await one.store.reserve([claim(create(name_of(command)))]) == [Granted()]
+
+    async def test_CP20_a_name_let_go_late_is_not_taken_from_who_has_it_since(
+        self, server: RedisServer, one: One
+    ) -> None:
+        cut = create()
+        assert await one.store.reserve([claim(cut)]) == [Granted()]
+        server.pause()
+        with pytest.raises(OwnershipLost):
+            await one.store.view([create()])
+        server.resume()
+        await one.take()
+        await one.log.apply(one.store, create(name_of(cut)))
+
+    async def test_what_only_looks_is_asked_again(self, server: RedisServer, one: One) -> None:
+        server.pause()
+        with pytest.raises(StoreUnavailable):
+            await one.store.view([create()])
+        server.resume()
+        await one.store.view([create()])
+
+    async def test_what_was_not_sent_ends_nothing(self, server: RedisServer, one: One) -> None:
+        server.kill()
+        await asyncio.sleep(0.1)  # so that it is seen
+        with pytest.raises(StoreUnavailable):
+            await one.store.reserve([claim(create())])
+
+    async def test_what_was_reserved_under_an_earlier_token_is_taken_out(self, server: RedisServer, one: One) -> None:
+        with redis.Redis.from_url(server.url) as operator:
+            await one.store.reserve([claim(create()), claim(create(key="k"))])
+            assert len(operator.keys("*:rs:*")) == 1
+            await one.take()
+            await one.store.check(now())
+            assert not operator.keys("*:rs:*")
+            assert not operator.keys("*:rk:*")
