@@ -43,6 +43,7 @@ BITES: Final = (
     "redis away",
     "kafka away",
     "redis replies lost",
+    "redis scripts late",
     "kafka replies lost",
     "replies lost",
     "commands repeated",

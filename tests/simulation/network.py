@@ -125,6 +125,8 @@ class Server:
         """While it is down: whether calls wait for their time limit instead of being refused."""
         self.loss = 0.0
         """How often an answer is lost although the call was carried out."""
+        self.carries_out_late = False
+        """Whether that may be after its sender gave up, and behind what it sent since over another connection."""
 
 
 class Network:
@@ -189,15 +191,17 @@ class Network:
             after = limit_s if server.hangs else 0.001
             self._loop.call_later(after, process.receive, reply, server.unavailable(f"{server.name} is away"))
             return
-        try:
-            result = execute()
-        except Exception as error:  # noqa: BLE001 - whatever the server says goes back to the caller
-            result = error
         if server.loss and self._random.random() < server.loss:
             self._counts[f"{server.name} replies lost"] += 1
-            result = server.unavailable(f"no answer from {server.name}")
-            self._loop.call_later(limit_s, process.receive, reply, result)
+            late = 0.0
+            if server.carries_out_late and self._random.random() < 0.5:
+                self._counts[f"{server.name} scripts late"] += 1
+                late = limit_s + self.delay()
+            self._loop.call_later(late, _result_of, execute)
+            error = server.unavailable(f"no answer from {server.name}")
+            self._loop.call_later(limit_s, process.receive, reply, error)
             return
+        result = _result_of(execute)
         if isinstance(result, asyncio.Future):
             result.add_done_callback(lambda done: self._return(process, reply, done.exception() or done.result()))
         else:
@@ -205,3 +209,10 @@ class Network:
 
     def _return(self, process: Process, reply: asyncio.Future[Any], result: Any) -> None:
         self._loop.call_later(self.delay(), process.receive, reply, result)
+
+
+def _result_of(execute: Callable[[], Any]) -> Any:
+    try:
+        return execute()
+    except Exception as error:  # noqa: BLE001 - whatever the server says goes back to the caller
+        return error

@@ -44,7 +44,7 @@ PLANTED: Final = (
         function=owner.PartitionOwner._persist_up_to,
         line="raise OwnershipLost(str(error)) from error",
         instead="return",
-        seeds=(1026, 1005, 1010),
+        seeds=(1002, 1003, 1006),
     ),
     Planted(
         rule="CP-4",
@@ -84,7 +84,7 @@ PLANTED: Final = (
         function=decide._create,
         line="if view.resource is not None or view.gone:",
         instead="if False:",
-        seeds=(1004, 1018, 1021, 1031),
+        seeds=(1000, 1003, 1005),
     ),
     Planted(
         rule="CP-9",
@@ -140,7 +140,7 @@ PLANTED: Final = (
         function=batches.plan,
         line="_chained(view, changed.get(address))",
         instead="view",
-        seeds=(1005, 1002, 1009),
+        seeds=(1004, 1018, 1021),
     ),
     Planted(
         rule="CP-18",
@@ -164,7 +164,7 @@ PLANTED: Final = (
         function=batches.plan,
         line="if address in awaiting or key in keys",
         instead="if key in keys",
-        seeds=(1009, 1021, 1029, 1038),
+        seeds=(1000, 1018, 1026),
     ),
     Planted(
         rule="CP-20 (stale)",
@@ -172,7 +172,7 @@ PLANTED: Final = (
         script="reserve",
         line="string.sub(fence, 1, 7) == 'active:' and fence ~= 'active:' .. token\n",
         instead="false\n",
-        seeds=(1218, 1074, 1019),
+        seeds=(1181, 1203, 1265),
     ),
     Planted(
         rule="CP-20 (taking over)",
@@ -180,7 +180,7 @@ PLANTED: Final = (
         script="reserve",
         line="string.sub(fence, 1, 7) == 'active:' and fence ~= 'active:' .. token\n",
         instead="fence ~= 'active:' .. token\n",
-        seeds=(1296, 1010),
+        seeds=(1002, 1035, 1099),
     ),
     Planted(
         rule="CP-20 (busy)",
@@ -228,7 +228,7 @@ PLANTED: Final = (
         function=apply.ApplyLoop._reserve,
         line="if first is not None:",
         instead="if False:",
-        seeds=(1035, 1036, 1038),
+        seeds=(1000, 1012, 1041),
     ),
     Planted(
         rule="CP-30 (keys)",

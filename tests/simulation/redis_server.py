@@ -31,6 +31,7 @@ class RedisServer(Server):
     def __init__(self, loop: VirtualLoop, counts: Counter[str], *, loses_reply: Callable[[], bool]) -> None:
         """``loses_reply``: tells of each entry of a stream whether it gets lost."""
         super().__init__("redis", redis.ConnectionError)
+        self.carries_out_late = True
         self._loop = loop
         self._counts = counts
         self._loses_reply = loses_reply
