@@ -188,7 +188,7 @@ PLANTED: Final = (
         function=apply.ApplyLoop._reserve,
         line="return result[:i] if i else [_given_up(commands[0])]",
         instead='result[i] = refusal(Uniqueness("it is reserved"))',
-        seeds=(1006, 1010, 1040),
+        seeds=(1046, 1111, 1116),
     ),
     Planted(
         rule="CP-24",
@@ -236,7 +236,7 @@ PLANTED: Final = (
         script="reserve",
         line="if keyed[k] and keyed[k] ~= id then return -1 end",
         instead="",
-        seeds=(1003, 1000, 1002),
+        seeds=(1005, 1009, 1018),
     ),
 )
 
