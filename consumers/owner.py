@@ -239,6 +239,7 @@ class PartitionOwner:
                 failures += 1
                 self._metrics.store_failures.inc()
                 logger.warning("the store failed", extra={"action": "view", "error": str(error)})
+                delivered = delivered[: -(-len(delivered) // 2)]  # it may have been too much to answer in time
                 await asyncio.sleep(_back_off(failures))
             if self._stopping or not self._feed.assigned:
                 return

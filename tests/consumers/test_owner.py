@@ -72,6 +72,7 @@ class Store:
         self._missing = list(missing)
         self._lost_counts = lost_counts
         self.attempts = 0
+        self.viewed: list[int] = []
         self.replies: list[Addressed] = []
 
     async def attempt(self, offset: int) -> int:
@@ -86,6 +87,7 @@ class Store:
         self.attempts = 0
 
     async def view(self, asked: Sequence[ChangeCommand]) -> Snapshot:
+        self.viewed.append(len(asked))
         if self._missing:
             raise self._missing.pop()
         return Snapshot((View(),) * len(asked), {"acme": 0})
@@ -133,6 +135,15 @@ async def test_CP26_waiting_for_the_store_is_no_attempt_at_the_command(store: St
     assert [len(transaction.dead) for transaction in log.appended] == [0], "it was applied, not parked"
     assert isinstance(store.replies[0].answer, Reply)
     assert store.attempts == 1
+
+
+async def test_what_the_store_could_not_answer_is_asked_in_halves() -> None:
+    """256 users of a megabyte are more than some networks carry within the time limit."""
+    feed, store = Feed(commands.create(resource_id="x")), Store(missing=[StoreUnavailable("no answer")] * 3)
+    first = feed.left[0]
+    feed.left = [msgspec.structs.replace(first, offset=7 + n) for n in range(10)]
+    await served(feed, Log(), store, careful=False)
+    assert store.viewed[:4] == [10, 5, 3, 2]
 
 
 async def test_the_lag_is_told_while_nothing_can_be_decided(monkeypatch: pytest.MonkeyPatch) -> None:
