@@ -62,7 +62,7 @@ async def take_over(
     token = await log.open()
     hit("takeover.opened")
     ends = await _settled(partition, log)
-    mark = await _usable(partition, mark, ends, log, store, belongs, int(clock() * 1000))
+    mark = await _usable(partition, mark, ends, log, store, feed, belongs, int(clock() * 1000))
     position = await _replayed(log, store, mark, ends, metrics, belongs, clock)
     hit("takeover.replayed")
     offset = await _first(partition, position, feed, metrics)
@@ -101,6 +101,7 @@ async def _usable(
     ends: Ends,
     log: PartitionLog,
     store: PartitionStore,
+    feed: CommandFeed,
     belongs: Belongs,
     now: int,
 ) -> Watermark | None:
@@ -114,8 +115,11 @@ async def _usable(
         )
     if now - mark.time > OLDEST_MARK_MS or mark.offset < ends.start:
         # What halts the partition must be found first: others read of this shard, and nobody would fill it again.
+        position = -1
         async for stretch in log.read(ends.start, ends.end):
-            _folded(stretch, belongs)
+            found = _folded(stretch, belongs).position
+            position = position if found is None else found
+        _check_end(partition, position, (await feed.bounds())[1])
         await store.empty()
         return None
     return mark
@@ -166,11 +170,7 @@ async def _first(partition: int, position: int, feed: CommandFeed, metrics: Metr
     """Return the offset of the first command to decide (CP-14)."""
     start, end = await feed.bounds()
     offset = position + 1
-    if offset > end:
-        raise PartitionHalted(
-            f"partition {partition}: commands were decided up to offset {position}, the command topic ends at {end}: "
-            "it was emptied or made anew; restore it"
-        )
+    _check_end(partition, position, end)
     if offset < start:
         if position >= 0:
             metrics.skipped_commands.inc(start - offset)
@@ -180,3 +180,11 @@ async def _first(partition: int, position: int, feed: CommandFeed, metrics: Metr
             )
         return start
     return offset
+
+
+def _check_end(partition: int, position: int, end: int) -> None:
+    if position + 1 > end:
+        raise PartitionHalted(
+            f"partition {partition}: commands were decided up to offset {position}, the command topic ends at {end}: "
+            "it was emptied or made anew; restore it"
+        )

@@ -99,7 +99,7 @@ def _settle(resource: Resource, rules: Rules) -> Resource:
     if resource.get("name") == {}:
         del resource["name"]
     if urns.ENTERPRISE_USER in resource:
-        _settle_enterprise_user(resource)
+        _settle_enterprise_user(resource, rules)
     resource["schemas"] = conform_schemas(resource["schemas"], resource, USER, rules)
     return resource
 
@@ -115,11 +115,13 @@ def _settle_elements(elements: list[dict[str, Any]], name: str) -> list[dict[str
     return elements
 
 
-def _settle_enterprise_user(resource: Resource) -> None:
+def _settle_enterprise_user(resource: Resource, rules: Rules) -> None:
     extension = resource[urns.ENTERPRISE_USER]
     manager = extension.get("manager")
     if manager is not None:
         check_json(manager.pop("displayName", None), f"{urns.ENTERPRISE_USER}:manager.displayName", depth=4)
+        if rules.complex_from_string and manager.get("value") == "":
+            del manager["value"]  # "" stands for none
         if not manager:
             del extension["manager"]
     if not extension:

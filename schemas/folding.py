@@ -5,8 +5,10 @@ from __future__ import annotations
 import unicodedata
 from typing import Final
 
-SHORT: Final = 256
-"""Characters that are normalised as they are: in the worst order of marks that takes a hundred microseconds."""
+LONGEST_STACK: Final = 64
+"""Marks in a row that are put in order as they come: no language stacks ten, and more takes as long as their square."""
+_MARKS_BY_NAME: Final = frozenset("\u0f73\u0f75\u0f81\uff9e\uff9f")
+"""Characters that become marks when they are decomposed."""
 
 
 def fold(value: str) -> str:
@@ -17,9 +19,22 @@ def fold(value: str) -> str:
     """
     if value.isascii():
         return value.lower()
-    if len(value) > SHORT:
+    if len(value) > LONGEST_STACK and _is_stacked(value):
         value = _ordered(value)
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", value).casefold())
+
+
+def _is_stacked(value: str) -> bool:
+    """Tell whether more marks than anybody writes stand in a row."""
+    marks = 0
+    for character in value:
+        if unicodedata.combining(character) or character in _MARKS_BY_NAME:
+            marks += 1
+            if marks > LONGEST_STACK:
+                return True
+        else:
+            marks = 0
+    return False
 
 
 def _ordered(value: str) -> str:

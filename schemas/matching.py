@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final, assert_never
 
@@ -44,55 +44,91 @@ def matches_element(found: Filter, element: object) -> bool:
 
 
 class ElementMatcher:
-    """Tells of many values whether each satisfies a filter out of brackets: one look-up for all its ``eq`` joined by or.
-
-    ``cost`` is what one value costs at the most, in comparisons.
-    """
+    """Tells of many values whether each satisfies a filter out of brackets: one look-up for all its ``eq`` joined by or."""
 
     def __init__(self, found: Filter) -> None:
-        self._indexes: dict[Target, dict[str, list[Filter]]] = {}
+        self._indexes: dict[_Place, tuple[Target, dict[str, list[Filter]]]] = {}
         self._others: list[Filter] = []
         terms = found.terms if isinstance(found, Or) else (found,)
-        used = Counter((each.target, each.operand) for term in terms for each in _equalities(term))
+        used = Counter((_place(each.target), each.operand) for term in terms for each in _equalities(term))
         for term in terms:
             # Under what fewest others have in common: all of ``type eq "work" and value eq …`` have the type.
-            under = min(_equalities(term), key=lambda each: used[each.target, each.operand], default=None)
+            under = min(_equalities(term), key=lambda each: used[_place(each.target), each.operand], default=None)
             if under is None:
                 self._others.append(term)
             else:
-                self._indexes.setdefault(under.target, {}).setdefault(str(under.operand), []).append(term)
-        self.cost = sum(map(term_count, self._others)) + sum(
-            max(sum(map(term_count, terms)) for terms in index.values()) for index in self._indexes.values()
+                _, index = self._indexes.setdefault(_place(under.target), (under.target, {}))
+                index.setdefault(str(under.operand), []).append(term)
+        self._terms = sum(map(term_count, self._others)) + sum(
+            max(sum(map(term_count, terms)) for terms in index.values()) for _, index in self._indexes.values()
         )
+        targets = list(_targets(found))
+        self._names = {target.name for target in targets}
+        self._searches = any(target.attribute is None or target.attribute.type == "any" for target in targets)
 
     def __call__(self, element: object) -> bool:
         """Tell whether the value satisfies the filter."""
         members = element if isinstance(element, dict) else {"value": element}
-        for target, index in self._indexes.items():
-            for value in _values(target, members):
-                folded = _folded(target, value)
+        for target, index in self._indexes.values():
+            # Each value of an array once, however often it stands there.
+            for folded in {_folded(target, value) for value in _values(target, members)}:
                 if folded is not None and any(matches(term, members) for term in index.get(folded, ())):
                     return True
         return any(matches(term, members) for term in self._others)
 
+    def cost(self, *elements: object) -> int:
+        """Return what it takes at the most to hold the filter against these values, in comparisons of small ones."""
+        return sum(self._terms * (1 + self._looked_at(element) // SMALL) for element in elements)
 
-def look_cost(value: object) -> int:
-    """Return what it takes at the most to compare one value of an attribute, in comparisons: 1 unless it is large."""
-    return 1 + size_of(value) // 16
+    def _looked_at(self, element: object) -> int:
+        """Return the size of what is looked at of a value: where no schema names the members, all of them."""
+        if self._searches or not isinstance(element, dict):
+            return size_of(element)
+        return sum(size_of(element.get(name)) for name in self._names)
+
+
+SMALL: Final = 16
+"""What has no more than this size is compared as fast as one comparison is."""
+LONG_TEXT: Final = 64
 
 
 def size_of(value: object) -> int:
     """Return how large a JSON value is, in names of members: those of no schema are searched one by one.
 
-    Text is as large as comparing it takes long; the values of an array are looked at each for itself.
+    Text is as large as folding it takes long, and the values of an array are looked at each for itself.
     """
     if isinstance(value, str):
-        return len(value) // 16 if value.isascii() else len(value)
+        if value.isascii():
+            return len(value) // SMALL
+        return len(value) if len(value) <= LONG_TEXT else 4 * len(value)
     if isinstance(value, list):
-        return sum(16 + size_of(each) for each in value)
+        return sum(SMALL + size_of(each) for each in value)
     if isinstance(value, dict):
         return sum(1 + size_of(name) + size_of(each) for name, each in value.items())
     return 0
+
+
+_Place = tuple[str | None, str, str | None]
+
+
+def _place(target: Target) -> _Place:
+    """Return what is the same of two targets that name the same, where no schema spells it, too."""
+    return target.urn, target.name.lower(), None if target.sub is None else target.sub.lower()
+
+
+def _targets(found: Filter) -> Iterator[Target]:
+    match found:
+        case Compare() | Present():
+            yield found.target
+        case And() | Or():
+            for term in found.terms:
+                yield from _targets(term)
+        case Not():
+            yield from _targets(found.term)
+        case ValuePath():
+            yield found.target
+        case _:
+            assert_never(found)
 
 
 def _equalities(found: Filter) -> list[Compare]:

@@ -11,7 +11,7 @@ import msgspec
 from schemas.attributes import Attribute, ResourceType
 from schemas.errors import InvalidValue, Mutability, NoTarget
 from schemas.filters import And, Compare, Filter, Or
-from schemas.matching import ElementMatcher, look_cost, matches_element, size_of, term_count
+from schemas.matching import ElementMatcher, size_of
 from schemas.notation import find_key
 from schemas.patch_requests import MAX_TOUCHED, Operation, Verb
 from schemas.paths import Path, check_writable, parse_path
@@ -55,7 +55,7 @@ class _Patch:
         """Keys of extensions that were written to, in the order of the operations: their objects are copies."""
         self._touched = 0
         self._examined = 0
-        self._seen: dict[tuple[str | None, str], set[object]] = {}
+        self._seen: dict[tuple[str, str], set[object]] = {}
         """Identities of the values of an attribute, kept from one add to the next."""
 
     def take(self, operations: Sequence[Operation], place: int) -> int:
@@ -177,6 +177,7 @@ class _Patch:
         urn = self._key(urn) or urn
         if value is None:
             self._touch(1)
+            self._seen = {place: seen for place, seen in self._seen.items() if place[0] != urn.lower()}
             self._keep(urn, {})
             return
         members = self._members(urn)
@@ -184,11 +185,12 @@ class _Patch:
         spelled = {name.lower(): name for name in members}
         for name, item in value.items():
             own = spelled.setdefault(name.lower(), name)
+            attribute = Attribute(name=own, type="any")
             if item is None:
                 self._touch(1)
+                self._forget(Path(urn, attribute), attribute)
                 members.pop(own, None)
             else:
-                attribute = Attribute(name=own, type="any")
                 members[own] = self._opaque(op, Path(urn, attribute), attribute, members.get(own), item)
         self._keep(urn, members)
 
@@ -223,7 +225,7 @@ class _Patch:
             selected = [True] * len(elements)
         else:
             matcher = ElementMatcher(path.filter)
-            self._examine(matcher.cost * sum(map(look_cost, elements)))
+            self._examine(matcher.cost(*elements))
             selected = [matcher(element) for element in elements]
         if not any(selected):
             return old if op == "remove" else self._created(op, path, attribute, old, value)
@@ -238,7 +240,8 @@ class _Patch:
         left = [element for element in changed if element is not None]
         if not left and attribute.required:
             raise Mutability(f"{path.name} is required and cannot be removed.")
-        return left if attribute.type == "any" else distinct(left)
+        removed = op == "remove" and path.sub is None  # which makes no two the same
+        return left if removed or attribute.type == "any" else distinct(left)
 
     def _changed(self, op: Verb, path: Path, attribute: Attribute, old: Any, value: Any) -> Any:
         """Return one value of the attribute, or its only one, as the operation leaves it; None when nothing is left."""
@@ -282,11 +285,14 @@ class _Patch:
             element = conform_element(attribute, element, self._rules, Path(path.urn, attribute).name)
         elif old is not None and not isinstance(old, list):
             raise NoTarget(f"{path.name} has one value and no others to choose from.")
-        if path.filter is not None:
-            self._examine(term_count(path.filter) * (look_cost(described) + look_cost(element)))
-        if path.filter is not None and not any(matches_element(path.filter, each) for each in (described, element)):
+        if path.filter is not None and not self._matches_any(path.filter, described, element):
             raise NoTarget(f"No value of {path.name} matches the filter of the path, nor would the one to add.")
         return self._appended(path, attribute, old or [], [element])
+
+    def _matches_any(self, found: Filter, *elements: Any) -> bool:
+        matcher = ElementMatcher(found)
+        self._examine(matcher.cost(*elements))
+        return any(map(matcher, elements))
 
     def _appended(self, path: Path, attribute: Attribute, old: list[Any], new: list[Any]) -> list[Any]:
         """Return the old values and those of the new that are not among them; a new primary is the only one (L5, L10).
@@ -294,7 +300,7 @@ class _Patch:
         What is added again as the primary becomes it.
         """
         self._touch(len(new))
-        place = (path.urn, attribute.name)
+        place = _place(path.urn, attribute.name)
         seen = self._seen.get(place)
         if seen is None:
             self._examine(len(old))
@@ -325,8 +331,8 @@ class _Patch:
     def _opaque(self, op: Verb, path: Path, attribute: Attribute, old: Any, value: Any) -> Any:
         """Return the next value where no schema tells whether there are many: the values themselves tell."""
         if op == "add" and isinstance(old, list):
-            self._forget(path, attribute)
             return self._appended(path, attribute, old, value if isinstance(value, list) else [value])
+        self._forget(path, attribute)
         self._touch(1)
         return self._merged(attribute, old, value) if isinstance(old, dict) and isinstance(value, dict) else value
 
@@ -341,7 +347,7 @@ class _Patch:
     # --- limits ---
 
     def _forget(self, path: Path, attribute: Attribute) -> None:
-        self._seen.pop((path.urn, attribute.name), None)
+        self._seen.pop(_place(path.urn, attribute.name), None)
 
     def _touch(self, count: int) -> None:
         self._touched += count
@@ -360,6 +366,11 @@ class _Patch:
 def _immutable(attribute: Attribute) -> tuple[str, ...]:
     """Return the names of the sub-attributes that keep the value they have."""
     return tuple(sub.name for sub in attribute.sub_attributes if sub.mutability == "immutable")
+
+
+def _place(urn: str | None, name: str) -> tuple[str, str]:
+    """Return the same for all spellings of an attribute."""
+    return (urn or "").lower(), name.lower()
 
 
 def _identity(attribute: Attribute, element: Any) -> object:

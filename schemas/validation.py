@@ -163,7 +163,9 @@ def distinct(elements: list[Any]) -> list[Any]:
 
 def identity(element: Any) -> object:
     """Return what two values of an attribute have in common when one repeats the other: all but ``primary``."""
-    return frozenset(element.items()) - _PRIMARY if isinstance(element, dict) else element
+    if not isinstance(element, dict):
+        return element
+    return frozenset(element.items()) - _PRIMARY if "primary" in element else frozenset(element.items())
 
 
 def _extension(urn: str, value: object, resource_type: ResourceType, rules: Rules) -> tuple[str, dict[str, Any] | None]:

@@ -225,7 +225,7 @@ class KafkaFeed:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
                     await self._arrived.wait()
-        if self._failure is not None:
+        if self._failure is not None and not self._records:
             raise self._failure
         if not self._assigned:
             return ()
@@ -248,7 +248,7 @@ class KafkaFeed:
 
     def put(self, records: Iterable[ConsumerRecord]) -> None:
         """Take in what was read; what came before the first ``seek`` is nobody's."""
-        if self.position is None:
+        if self.position is None or self._failure is not None:
             return
         for record in records:
             if record.offset < self.position:
@@ -257,8 +257,8 @@ class KafkaFeed:
                 self.fail(LogUnavailable(f"partition {self.partition}: the command topic has lost its end"))
                 return
             if record.offset > self._next:
-                # Commands have no markers and are not compacted: retention overtook us. A take-over counts them.
-                self._clear()
+                # Commands have no markers and are not compacted: retention overtook us. Behind what was read before, a
+                # take-over counts them.
                 why = f"partition {self.partition}: commands {self._next} to {record.offset - 1} were removed by retention"
                 self.fail(LogUnavailable(why))
                 return

@@ -11,6 +11,7 @@ from consumers.metrics import Metrics
 from consumers.partition_ports import Ends
 from consumers.takeover import OLDEST_MARK_MS, take_over
 from schemas.numbering import Watermark
+from schemas.records import PositionRecord, encode_record
 from schemas.transactions import StateRecord
 
 NOW_MS = 1_800_000_000_000
@@ -60,13 +61,15 @@ class Store:
 class Feed:
     """Commands up to 20."""
 
+    end = 20
+
     async def bounds(self) -> tuple[int, int]:
-        return 0, 20
+        return 0, self.end
 
 
-async def taken_over(log: Log, store: Store) -> int:
+async def taken_over(log: Log, store: Store, feed: Feed | None = None) -> int:
     resumption = await take_over(
-        0, log, store, Feed(), metrics=Metrics(), belongs=lambda *_: True, clock=lambda: NOW_MS / 1000  # type: ignore[arg-type]
+        0, log, store, feed or Feed(), metrics=Metrics(), belongs=lambda *_: True, clock=lambda: NOW_MS / 1000  # type: ignore[arg-type]
     )  # fmt: skip
     return resumption.offset
 
@@ -84,4 +87,13 @@ async def test_CP13_a_partition_that_halts_takes_nobodys_records_out_of_the_stor
     later = StateRecord("acme/User/x", b'{"kind":"user","v":99}')
     with pytest.raises(PartitionHalted, match="later version"):
         await taken_over(Log(later), store)
+    assert store.emptied == 0
+
+
+async def test_CP13_a_partition_whose_commands_are_gone_empties_nothing_either() -> None:
+    store, feed = Store(NOW_MS - 2 * OLDEST_MARK_MS), Feed()
+    feed.end = 5
+    place = encode_record(PositionRecord(offset=10))
+    with pytest.raises(PartitionHalted, match="emptied or made anew"):
+        await taken_over(Log(StateRecord("position/0", place)), store, feed)
     assert store.emptied == 0

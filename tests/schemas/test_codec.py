@@ -103,6 +103,21 @@ def test_of_an_exact_duplicate_of_a_name_the_last_wins_in_both_ways() -> None:
     assert decode_user(body, Rules())["userName"] == "ann"
 
 
+@pytest.mark.parametrize("manager", [b'{"value":""}', b'{"value":"","displayName":"x"}', b'{"value":"271"}'])
+def test_D5_no_string_for_a_manager_is_no_manager_in_both_ways(manager: bytes) -> None:
+    """And in both ways of PATCH: ``complex_from_string`` is the rule of clients that send one."""
+    rules = Rules(complex_from_string=True)
+    body = b'{"schemas":["%s"],"userName":"ann","%s":{"manager":%s}}' % (
+        urns.USER.encode(),
+        urns.ENTERPRISE_USER.encode(),
+        manager,
+    )
+    short, long = decode_user(body, rules), decode_user(body.replace(b'"userName"', b'"USERNAME"'), rules)
+    assert short == long
+    assert (urns.ENTERPRISE_USER in short) == (b"271" in manager)
+    assert decode_user(body, Rules())[urns.ENTERPRISE_USER]["manager"]["value"] in {"", "271"}
+
+
 def test_encode_writes_compact_json_in_utf_8() -> None:
     assert encode({"a": ["ü", True]}) == '{"a":["ü",true]}'.encode()
 

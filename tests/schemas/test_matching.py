@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from schemas import urns
 from schemas.filters import parse_brackets, parse_filter
-from schemas.matching import ElementMatcher, look_cost, matches, matches_element, term_count
+from schemas.matching import ElementMatcher, matches, matches_element, term_count
 from schemas.paths import parse_path
 from schemas.resource_types import USER
 from schemas.rules import Rules
@@ -270,7 +270,7 @@ def _brackets(text: str) -> Any:
     ],
 )
 def test_equalities_joined_by_or_cost_a_value_no_more_than_those_that_are_the_same(text: str, cost: int) -> None:
-    assert ElementMatcher(_brackets(text)).cost == cost
+    assert ElementMatcher(_brackets(text)).cost({}) == cost
 
 
 def test_what_all_equalities_have_in_common_is_not_what_they_are_looked_up_under() -> None:
@@ -278,7 +278,7 @@ def test_what_all_equalities_have_in_common_is_not_what_they_are_looked_up_under
     path = parse_path(f"emails[{several}]", USER)
     assert path.filter is not None
     matcher = ElementMatcher(path.filter)
-    assert matcher.cost == 2
+    assert matcher.cost({}) == 2
     assert [matcher({"type": kind, "value": "7"}) for kind in ("work", "home")] == [True, False]
 
 
@@ -288,7 +288,8 @@ def test_what_all_equalities_have_in_common_is_not_what_they_are_looked_up_under
         ({"value": "ann@example.com", "type": "work", "primary": True}, 1),
         ({"value": "Jürgen"}, 1),
         ("x" * 4095, 16),
-        ("é" * 160, 11),
+        ("é" * 64, 5),
+        ("é" * 80, 21),
         ({f"a{n}": n for n in range(160)}, 11),
         ({"a": [1, 2, 3]}, 4),
         ({"a" * 2560: None}, 11),
@@ -296,7 +297,27 @@ def test_what_all_equalities_have_in_common_is_not_what_they_are_looked_up_under
     ],
 )
 def test_large_values_cost_more_to_look_at(value: object, cost: int) -> None:
-    assert look_cost(value) == cost
+    path = parse_path('urn:example:hr:a[x eq "1"]', USER)
+    assert path.filter is not None
+    assert ElementMatcher(path.filter).cost(value) == cost
+    assert ElementMatcher(path.filter).cost(value, value) == 2 * cost
+
+
+def test_what_a_filter_does_not_name_costs_nothing() -> None:
+    path = parse_path('emails[type eq "work" and not (value pr)]', USER)
+    assert path.filter is not None
+    matcher = ElementMatcher(path.filter)
+    assert matcher.cost({"value": "a", "display": "é" * 1000}) == 2
+    assert matcher.cost({"value": "x" * 4096}) == 34
+    assert matcher.cost("x" * 4096) == 34
+
+
+def test_names_of_no_schema_are_looked_up_under_one_spelling() -> None:
+    path = parse_path('urn:example:hr:a[v eq "1" or V eq "2" or v eq "3"]', USER)
+    assert path.filter is not None
+    matcher = ElementMatcher(path.filter)
+    assert matcher.cost({}) == 1
+    assert [matcher({name: value}) for name, value in (("v", "2"), ("V", "1"), ("v", "4"))] == [True, True, False]
 
 
 _ELEMENTS = st.fixed_dictionaries(

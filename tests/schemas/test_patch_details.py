@@ -9,7 +9,7 @@ import pytest
 from schemas import urns
 from schemas.errors import InvalidValue
 from schemas.patch import apply_patch
-from schemas.patch_requests import Operation
+from schemas.patch_requests import Operation, normalise
 from schemas.resource_types import USER
 from schemas.rules import Rules
 
@@ -84,3 +84,19 @@ def test_L5_an_opaque_value_is_the_same_in_whatever_order_its_members_stand() ->
     user = _user(**{_X: {"badges": [{"a": 1, "b": 2}]}})
     after = _patched(user, ("add", f"{_X}:badges", [{"b": 2, "a": 1}, {"b": 1, "a": 1}]))
     assert after[_X]["badges"] == [{"a": 1, "b": 2}, {"b": 1, "a": 1}]
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (f"{urns.ENTERPRISE_USER}:manager", ""),
+        (f"{urns.ENTERPRISE_USER}:manager", {"value": ""}),
+        (f"{urns.ENTERPRISE_USER}:manager.value", ""),
+    ],
+)
+def test_D5_no_string_for_a_manager_removes_it_however_it_is_spelled(path: str, value: object) -> None:
+    rules = Rules(complex_from_string=True)
+    body = {"schemas": [urns.PATCH_OP], "Operations": [{"op": "replace", "path": path, "value": value}]}
+    user = _user(**{urns.ENTERPRISE_USER: {"manager": {"value": "271"}, "department": "x"}})
+    after = apply_patch(normalise(body, USER, rules).operations, user, USER, rules)
+    assert after[urns.ENTERPRISE_USER] == {"department": "x"}
