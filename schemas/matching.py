@@ -118,15 +118,13 @@ def _place(target: Target) -> _Place:
 
 def _targets(found: Filter) -> Iterator[Target]:
     match found:
-        case Compare() | Present():
+        case Compare() | Present() | ValuePath():
             yield found.target
         case And() | Or():
             for term in found.terms:
                 yield from _targets(term)
         case Not():
             yield from _targets(found.term)
-        case ValuePath():
-            yield found.target
         case _:
             assert_never(found)
 

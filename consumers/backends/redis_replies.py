@@ -50,8 +50,6 @@ class RedisReplies:
         """The last entry read of each stream. The gateway's id is its process's own: the first read misses nothing."""
         self._read: dict[bytes, deque[bytes]] = {key: deque(maxlen=MOST_READ) for key in self._last}
         """Entries that were read and may still be there."""
-        self._looked = 0.0
-        """When the places of the streams were looked at last, in seconds of the loop's clock."""
 
     async def run(self, deliver: Deliver) -> None:
         """See ``ReplySource.run``; goes on after errors, where it left off."""
@@ -127,7 +125,11 @@ class RedisReplies:
         found = await reading.call(
             "XREAD", "COUNT", MOST_ENTRIES, "BLOCK", BLOCK_MS, "STREAMS", *self._last, *self._last.values()
         )  # fmt: skip
-        for key, entries in found or ():
+        if not found:
+            # Also of a stream that ended and began anew behind a clock that was set back.
+            await self._find_place(reading)
+            return
+        for key, entries in found:
             for entry, fields in entries:
                 self._last[key] = entry
                 self._read[key].append(entry)
@@ -139,11 +141,6 @@ class RedisReplies:
                     continue
                 for reply in replies:
                     deliver(reply.txn, received(reply))
-        now = asyncio.get_running_loop().time()
-        if now - self._looked >= BLOCK_MS / 1000:
-            # For a stream that ended and began anew, behind a clock that was set back.
-            self._looked = now
-            await self._find_place(reading)
 
 
 def _place(entry: bytes) -> tuple[int, int]:

@@ -52,11 +52,13 @@ def test_ascii_takes_a_short_way_to_the_same_form(name: str) -> None:
     assert fold(name) == unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
 
 
+STACKED = st.sampled_from("\u0300\u0316\u0301\u0f73\u0345\uff9e\u3099")
 MARKS = st.sampled_from("e\u0300\u0316\u0301\u0f73\u0345\uff9e\u3099ﬁ\u1ec7")
 
 
-@given(st.text(MARKS, min_size=257, max_size=400))
-def test_a_long_name_is_folded_as_a_short_one_is(name: str) -> None:
+@given(st.lists(st.text(MARKS, max_size=40) | st.builds("".join, st.lists(STACKED, min_size=65, max_size=90))))
+def test_stacked_marks_are_folded_as_few_are(parts: list[str]) -> None:
+    name = "".join(parts)
     assert fold(name) == unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
 
 
@@ -67,3 +69,8 @@ def test_marks_stacked_a_hundred_thousand_high_are_folded_before_anybody_waits(m
     fold("".join(mark * half for mark in marks))
     fold(marks * half)
     assert time.process_time() - started < 2
+
+
+def test_what_stands_behind_stacked_marks_stays_there() -> None:
+    name = "A" + "\u0300\u0316" * 40 + "B" + "\u0301\u0316" * 40
+    assert fold(name) == unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
