@@ -52,7 +52,7 @@ PLANTED: Final = (
         script="prelude",
         line="\n    and string.find(info, 'master_replid:' .. REPLID, 1, true))",
         instead=")",
-        seeds=(1002, 1003, 1021, 1038),
+        seeds=(1006, 1011, 1013),
     ),
     Planted(
         rule="CP-5",
@@ -60,7 +60,7 @@ PLANTED: Final = (
         script="prelude",
         line="  if redis.call('GET', KEYS[2]) ~= fence then return {'fence'} end\n",
         instead="",
-        seeds=(1006, 1009, 1016),
+        seeds=(1015, 1033, 1060),
     ),
     Planted(
         rule="CP-6",
@@ -212,7 +212,7 @@ PLANTED: Final = (
         function=owner.PartitionOwner._batch,
         line=">= MOST_ATTEMPTS",
         instead=">= 10**9",
-        seeds=(1008, 1010, 1017, 1031),
+        seeds=(1004, 1055, 1074),
     ),
     Planted(
         rule="CP-27",
