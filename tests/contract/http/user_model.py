@@ -160,13 +160,15 @@ class Model:
 
     def _add_email(self, doc: Doc, email: dict[str, Any]) -> None:
         emails = doc.setdefault("emails", [])
-        if email in emails:
-            return
+        same = [each for each in emails if _but_for_primary(each) == _but_for_primary(email)]
         if email.get("primary"):
             for each in emails:
                 if each.get("primary"):
                     each["primary"] = False
-        emails.append(email)
+            for each in same:
+                each["primary"] = True
+        if not same:
+            emails.append(email)
 
     def _remove_email(self, doc: Doc, value: str) -> None:
         doc["emails"] = [each for each in doc.get("emails", []) if each["value"] != value]
@@ -179,12 +181,19 @@ class Model:
             each["type"] = kind
 
 
+def _but_for_primary(email: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in email.items() if name != "primary"}
+
+
 def _settled(doc: Doc) -> Doc:
     """Return the user without repeated and empty values, its ``schemas`` as they must be."""
     emails: list[Any] = []
     for each in doc.get("emails", []):
-        if each not in emails:
+        same = [there for there in emails if _but_for_primary(there) == _but_for_primary(each)]
+        if not same:
             emails.append(each)
+        elif each.get("primary"):
+            same[0]["primary"] = True
     doc["emails"] = emails
     settled = {name: value for name, value in doc.items() if value not in ([], {})}
     settled["schemas"] = [USER, ENTERPRISE] if ENTERPRISE in settled else [USER]
