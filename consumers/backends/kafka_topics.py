@@ -98,6 +98,9 @@ def _check_created(kafka: KafkaSettings, response: Any) -> None:
             )
 
 
+REFRESH_S: Final = 0.1
+
+
 async def _known(kafka: KafkaSettings, admin: AIOKafkaAdminClient, topics: Iterable[str]) -> None:
     """Wait until every broker knows topics that the controller has just made: nobody says which one is asked next."""
     names = set(topics)
@@ -126,7 +129,13 @@ async def _actual(kafka: KafkaSettings, admin: AIOKafkaAdminClient, topics: Iter
     """Return topic → setting → value of those topics that exist."""
     with translating(kafka, "look at the topics"):
         async with asyncio.timeout(START_LIMIT_S):
-            found = await _shapes(admin, topics)
+            while True:
+                try:
+                    found = await _shapes(admin, topics)
+                    break
+                except NodeNotReadyError:  # a broker that has just started tells of none
+                    await asyncio.sleep(REFRESH_S)
+                    await admin._client.force_metadata_update()
             for topic, values in (await _configurations(admin, ConfigResourceType.TOPIC, found)).items():
                 found[topic] |= values
     return found
