@@ -70,7 +70,7 @@ class Site:
         return self.owners[-1]
 
     async def until(self, groups: int, owners: int = 0) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(self.groups) < groups or len(self.owners) < owners:
                 await asyncio.sleep(0.01)
 

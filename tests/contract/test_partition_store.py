@@ -673,7 +673,7 @@ class TestReplies:
         ]
         await shard.stores[0].reply([Addressed("one", "acme", f"t-{n}", one) for n, one in enumerate(answers)])
         await shard.stores[1].reply([Addressed("two", "acme", "t-9", answers[0])])
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(got["one"]) < len(answers) or not got["two"]:
                 await asyncio.sleep(0.01)
         for source in sources:

@@ -192,7 +192,7 @@ class Watched:
         self.watch = TenantsWatch(file, load_tenants(file), self.seen.append, interval_s=0.01)
 
     async def until(self, done: Callable[[], bool]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not done():
                 await asyncio.sleep(0.01)
 

@@ -322,7 +322,7 @@ async def test_group_offsets_are_committed_for_lag_monitors(
     await taken(feed, 5)
     topics = Topics(kafka.topic_prefix)
     async with AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap, group_id=topics.group) as monitor:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while await monitor.committed(TopicPartition(topics.commands, 1)) != 5:
                 await asyncio.sleep(0.05)
 

@@ -79,6 +79,25 @@ async def test_what_was_made_is_known_to_every_broker_that_is_there_before_anyth
     assert all(row.ok for row in rows if row.topic != "broker")
 
 
+async def test_a_broker_that_tells_of_no_broker_yet_is_asked_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that has just started: there is nobody whom the client could ask."""
+    asked = 0
+    send = AIOKafkaAdminClient._send_request
+
+    async def sent(admin: AIOKafkaAdminClient, request: Any, node: int | None = None) -> Any:
+        nonlocal asked
+        asked += 1
+        if asked <= 2:
+            raise NodeNotReadyError("Attempt to send a request to node which is not ready (node id None).")
+        return await send(admin, request, node)
+
+    monkeypatch.setattr(AIOKafkaAdminClient, "_send_request", sent)
+    assert all(row.ok for row in await create_topics(settings))
+    assert asked > 2
+
+
 async def test_creating_is_repeatable_and_leaves_what_is_there(settings: Settings, topics: Topics) -> None:
     first = await create_topics(settings)
     assert all(row.ok for row in first)

@@ -194,7 +194,7 @@ class TestCommit:
         await asyncio.sleep(0.005)
         committing.cancel()
         await asyncio.gather(committing, return_exceptions=True)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while (await one.reader.page("acme", "User", 0, 0)).total < 300:
                 await asyncio.sleep(0.01)
         await one.log.apply(one.store, create())
@@ -320,7 +320,7 @@ class TestReader:
             await asyncio.sleep(0.1)
             assert one.reader.missing() == "partitions not recovered: 0"
             await one.take()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 while one.reader.missing() is not None:
                     await asyncio.sleep(0.02)
             assert one.reader.recovered
@@ -365,7 +365,7 @@ class TestReader:
         assert {isinstance(answer, StoreUnavailable) for answer in answers} == {True}
         assert asyncio.get_running_loop().time() - began < 10
         server.resume()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while one.reader.missing() is not None:
                 await asyncio.gather(one.lives("x"), return_exceptions=True)
                 await asyncio.sleep(0.02)

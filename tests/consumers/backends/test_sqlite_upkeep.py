@@ -166,7 +166,7 @@ async def test_the_task_does_it_by_itself(path: Path, clock: Clock) -> None:
         await Owner(embedded.store).apply(command)
     clock.ahead = 16 * 60
     async with open_embedded(path, gateway="here", retention_days=7, clock=clock) as embedded:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while count(path, "outcome"):
                 await asyncio.sleep(0.05)
         assert await embedded.reader.get("acme", "User", command.resource_id) is not None
