@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import os
 import random
 import socket
 import threading
@@ -89,6 +91,7 @@ class Probe:
         )
 
     def _ask(self, number: int) -> None:
+        _before_others()
         taken = self._taken[number]
         choose = random.Random(number)
         try:
@@ -110,6 +113,17 @@ class Probe:
                     intended += self._period
         except (OSError, RunFailed) as error:
             taken.failure = str(error)
+
+
+def _before_others() -> None:
+    """Let this thread have a core as soon as it wants one, where the system allows it (Linux, as root).
+
+    Callers have cores of their own; here they share the server's, and how long one waits for a core to send its request
+    or to see its answer on would be counted as the server's time: at p99 some 0.7 ms while passwords are hashed.
+    """
+    if hasattr(os, "SCHED_FIFO"):
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
 
 
 def _status(connection: socket.socket) -> int:
