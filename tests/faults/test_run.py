@@ -73,14 +73,14 @@ def test_the_times_in_the_table_are_those_of_the_acknowledgements() -> None:
 def test_a_run_that_was_stopped_goes_on_where_its_log_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(SIZES, "ci", Size(strikes=1, acknowledged=20, calm=(0, 0.1)))
-    begin = ["embedded-kill", "--size", "ci", "--resume", str(tmp_path), "--rate", "100"]
+    monkeypatch.setitem(SIZES, "ci", Size(strikes=5, acknowledged=20, calm=(0, 0.1)))
+    begin = ["embedded-kill", "--size", "ci", "--resume", str(tmp_path), "--rate", "300"]
     assert run.main([*begin, "--seed", "5", "--minutes", "0"]) == 0
     assert "1 rounds are left for another time" in capsys.readouterr().err
     assert run.main(begin) == 0
     table = capsys.readouterr().out
     assert "seed 5" in table
-    assert re.search(r"\| embedded-kill \| 1 ", table)
+    assert re.search(r"\| embedded-kill \| 5 ", table)
     log = (tmp_path / run.DONE).read_bytes().splitlines()
     assert [msgspec.json.decode(line).get("row") for line in log] == [None, "embedded-kill"]
     assert run.main(begin) == 0
