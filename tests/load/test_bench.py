@@ -71,10 +71,19 @@ def test_a_sigterm_stops_the_server_before_the_bench_ends(tmp_path: Path) -> Non
     command = [sys.executable, "-m", "tests.load.bench", "--rows", "get", "--runs", "1", "--data", str(tmp_path)]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as bench:
         server = _pid_below(bench.pid)
+        _until_it_logs(tmp_path)
         bench.terminate()
         assert bench.wait(30) == 130
     assert not Path(f"/proc/{server}").exists()
     assert list(tmp_path.iterdir()) == []
+
+
+def _until_it_logs(data: Path) -> None:
+    """Wait until the server has said something: by then the bench knows what it has started."""
+    until = time.monotonic() + 60
+    while not any(log.stat().st_size for log in data.rglob("server.log")):
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def _pid_below(pid: int) -> int:
