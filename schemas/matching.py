@@ -9,10 +9,13 @@ from datetime import datetime
 from typing import Any, Final, assert_never
 
 from schemas.filters import And, Compare, Filter, Not, Or, Present, Target, ValuePath
-from schemas.folding import fold
+from schemas.folding import LONGEST_STACK, fold
 from schemas.moments import moment
 from schemas.notation import find_key
 from schemas.resources import Resource
+
+SMALL: Final = 16
+"""What has no more than this size is compared as fast as one comparison is."""
 
 
 def matches(found: Filter, resource: Resource) -> bool:
@@ -87,11 +90,6 @@ class ElementMatcher:
         return sum(size_of(element.get(name)) for name in self._names)
 
 
-SMALL: Final = 16
-"""What has no more than this size is compared as fast as one comparison is."""
-LONG_TEXT: Final = 64
-
-
 def size_of(value: object) -> int:
     """Return how large a JSON value is, in names of members: those of no schema are searched one by one.
 
@@ -100,7 +98,7 @@ def size_of(value: object) -> int:
     if isinstance(value, str):
         if value.isascii():
             return len(value) // SMALL
-        return len(value) if len(value) <= LONG_TEXT else 4 * len(value)
+        return len(value) if len(value) <= LONGEST_STACK else 4 * len(value)
     if isinstance(value, list):
         return sum(SMALL + size_of(each) for each in value)
     if isinstance(value, dict):

@@ -13,14 +13,13 @@ from schemas.errors import InvalidValue, Mutability, NoTarget
 from schemas.filters import And, Compare, Filter, Or
 from schemas.matching import ElementMatcher, size_of
 from schemas.notation import find_key
-from schemas.patch_requests import MAX_TOUCHED, Operation, Verb
+from schemas.patch_limits import PatchLimits
+from schemas.patch_requests import Operation, Verb
 from schemas.paths import Path, check_writable, parse_path
 from schemas.resources import MAX_VALUES, Resource
 from schemas.rules import Rules
 from schemas.validation import check_complete, conform_element, distinct, identity
 
-MAX_EXAMINED: Final = 500_000
-"""Comparisons and look-ups that the operations of one request may make; well under a second."""
 MEMBERS_AT_ONCE: Final = 8
 """Members of an object that take as long to look at and copy as one comparison."""
 MEMBERS_ENCODED_AT_ONCE: Final = 4
@@ -34,7 +33,7 @@ def apply_patch(
 
     ``operations`` come from ``schemas.patch_requests.normalise``. The resource is left as it is and shares with the
     result what stays the same. Raises Mutability, NoTarget, InvalidPath, InvalidFilter, and InvalidValue, which is also
-    what more than MAX_TOUCHED values and MAX_EXAMINED comparisons get.
+    what more than MAX_TOUCHED values and MAX_EXAMINED comparisons get (``schemas.patch_limits``).
     """
     patch = _Patch(resource, resource_type, rules)
     place = 0
@@ -53,10 +52,9 @@ class _Patch:
         self._rules = rules
         self._written: dict[str, None] = {}
         """Keys of extensions that were written to, in the order of the operations: their objects are copies."""
-        self._touched = 0
-        self._examined = 0
-        self._seen: dict[tuple[str, str], set[object]] = {}
-        """Identities of the values of an attribute, kept from one add to the next."""
+        self._limits = PatchLimits()
+        self._seen: dict[tuple[str, str], tuple[list[Any], set[object]]] = {}
+        """Values of an attribute as an add left them, and their identities: good for as long as that very list stands."""
 
     def take(self, operations: Sequence[Operation], place: int) -> int:
         """Apply the operation at ``place``, with those behind it that do the same to other values; return how many."""
@@ -120,7 +118,7 @@ class _Patch:
         members = self._now if urn is None else self._members(urn)
         name = attribute.name
         if attribute.type == "any" and name not in members:
-            self._examine(len(members))
+            self._limits.examine(len(members))
             name = find_key(members, name) or name
         old = members.get(name)
         new = self._next(op, path, attribute, old, value)
@@ -136,7 +134,7 @@ class _Patch:
     def _key(self, urn: str) -> str | None:
         """Return the key of an extension that no schema here describes, None where the resource has none of that name."""
         if urn not in self._now:
-            self._examine(len(self._now))
+            self._limits.examine(len(self._now))
         return find_key(self._now, urn)
 
     def _members(self, urn: str) -> dict[str, Any]:
@@ -176,21 +174,19 @@ class _Patch:
         """Merge into an unknown extension as into a complex attribute; null unassigns."""
         urn = self._key(urn) or urn
         if value is None:
-            self._touch(1)
-            self._seen = {place: seen for place, seen in self._seen.items() if place[0] != urn.lower()}
+            self._limits.touch(1)
             self._keep(urn, {})
             return
         members = self._members(urn)
-        self._examine(len(members))
+        self._limits.examine(len(members))
         spelled = {name.lower(): name for name in members}
         for name, item in value.items():
             own = spelled.setdefault(name.lower(), name)
-            attribute = Attribute(name=own, type="any")
             if item is None:
-                self._touch(1)
-                self._forget(Path(urn, attribute), attribute)
+                self._limits.touch(1)
                 members.pop(own, None)
             else:
+                attribute = Attribute(name=own, type="any")
                 members[own] = self._opaque(op, Path(urn, attribute), attribute, members.get(own), item)
         self._keep(urn, members)
 
@@ -201,36 +197,31 @@ class _Patch:
         if path.filter is not None or (path.sub is not None and (attribute.multi_valued or isinstance(old, list))):
             return self._elements(op, path, attribute, old, value)
         if path.sub is not None:
-            self._touch(1)
+            self._limits.touch(1)
             return self._changed(op, path, attribute, {} if old is None else old, value)
         if op == "remove":
-            self._forget(path, attribute)
-            self._touch(1)
+            self._limits.touch(1)
             return None
         if attribute.type == "any":
             return self._opaque(op, path, attribute, old, value)
         if attribute.multi_valued:
-            if op == "replace":
-                self._forget(path, attribute)
-                old = None
-            return self._appended(path, attribute, old or [], value)
-        self._touch(1)
+            return self._appended(path, attribute, [] if op == "replace" else old or [], value)
+        self._limits.touch(1)
         return value if old is None else self._changed("add", path, attribute, old, value)
 
     def _elements(self, op: Verb, path: Path, attribute: Attribute, old: Any, value: Any) -> Any:
         """Return the values of the attribute with those changed that the path selects (L6, L7, L8, L10)."""
-        self._forget(path, attribute)
         elements = old if isinstance(old, list) else []
         if path.filter is None:
             selected = [True] * len(elements)
         else:
             matcher = ElementMatcher(path.filter)
-            self._examine(matcher.cost(*elements))
+            self._limits.examine(matcher.cost(*elements))
             selected = [matcher(element) for element in elements]
         if not any(selected):
             return old if op == "remove" else self._created(op, path, attribute, old, value)
-        self._touch(sum(selected))
-        self._examine(2 * len(elements))  # All of them are looked at again below, and compared with one another.
+        self._limits.touch(sum(selected))
+        self._limits.examine(2 * len(elements))  # All of them are looked at again below, and compared with one another.
         changed = [
             self._changed(op, path, attribute, element, value) if chosen else element
             for element, chosen in zip(elements, selected, strict=True)
@@ -252,7 +243,7 @@ class _Patch:
                 raise NoTarget(f"{path.name} is not there: the value before it has no sub-attributes.")
             name = path.sub.name
             if path.sub.type == "any":
-                self._examine(len(old) // MEMBERS_AT_ONCE)
+                self._limits.examine(len(old) // MEMBERS_AT_ONCE)
                 name = find_key(old, name) or name
             new = dict(old)
             if op == "remove":
@@ -291,7 +282,7 @@ class _Patch:
 
     def _matches_any(self, found: Filter, *elements: Any) -> bool:
         matcher = ElementMatcher(found)
-        self._examine(matcher.cost(*elements))
+        self._limits.examine(matcher.cost(*elements))
         return any(map(matcher, elements))
 
     def _appended(self, path: Path, attribute: Attribute, old: list[Any], new: list[Any]) -> list[Any]:
@@ -299,14 +290,8 @@ class _Patch:
 
         What is added again as the primary becomes it.
         """
-        self._touch(len(new))
-        place = _place(path.urn, attribute.name)
-        seen = self._seen.get(place)
-        if seen is None:
-            self._examine(len(old))
-            if attribute.type == "any":
-                self._examine(sum(map(size_of, old)) // MEMBERS_ENCODED_AT_ONCE)
-            seen = self._seen[place] = {_identity(attribute, element) for element in old}
+        self._limits.touch(len(new))
+        seen = self._identities(path, attribute, old)
         fresh: list[Any] = []
         primary: object = None
         for element in new:
@@ -318,48 +303,42 @@ class _Patch:
                 fresh.append(element)
         if fresh and len(old) + len(fresh) > MAX_VALUES and _is_bounded(attribute):
             raise InvalidValue(f"{path.name} would have more than {MAX_VALUES} values.")
-        if primary is None:
-            return [*old, *fresh]
-        self._examine(2 * len(old))
-        return distinct(
-            [
-                {**each, "primary": True} if _identity(attribute, each) == primary else _demoted(each)
-                for each in (*old, *fresh)
-            ]
-        )
+        left = [*old, *fresh]
+        if primary is not None:
+            self._limits.examine(2 * len(old))
+            left = distinct(
+                [
+                    {**each, "primary": True} if _identity(attribute, each) == primary else _demoted(each)
+                    for each in left
+                ]
+            )
+        self._seen[_place(path, attribute)] = left, seen
+        return left
+
+    def _identities(self, path: Path, attribute: Attribute, values: list[Any]) -> set[object]:
+        """Return the identities of the values: those that the last add has left here, where it was the last change."""
+        known = self._seen.get(_place(path, attribute))
+        if known is not None and known[0] is values:
+            return known[1]
+        self._limits.examine(len(values))
+        if attribute.type == "any":
+            self._limits.examine(sum(map(size_of, values)) // MEMBERS_ENCODED_AT_ONCE)
+        return {_identity(attribute, element) for element in values}
 
     def _opaque(self, op: Verb, path: Path, attribute: Attribute, old: Any, value: Any) -> Any:
         """Return the next value where no schema tells whether there are many: the values themselves tell."""
         if op == "add" and isinstance(old, list):
             return self._appended(path, attribute, old, value if isinstance(value, list) else [value])
-        self._forget(path, attribute)
-        self._touch(1)
+        self._limits.touch(1)
         return self._merged(attribute, old, value) if isinstance(old, dict) and isinstance(value, dict) else value
 
     def _merged(self, attribute: Attribute, old: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
         """Return the members of both, those of ``value`` where they have the same name, in any case (RFC 7643 section 2.1)."""
         if attribute.type != "any":
             return {**old, **value}  # spelled as in the table
-        self._examine(len(old) // MEMBERS_AT_ONCE)
+        self._limits.examine(len(old) // MEMBERS_AT_ONCE)
         spelled = {name.lower(): name for name in old}
         return {**old, **{spelled.get(name.lower(), name): item for name, item in value.items()}}
-
-    # --- limits ---
-
-    def _forget(self, path: Path, attribute: Attribute) -> None:
-        self._seen.pop(_place(path.urn, attribute.name), None)
-
-    def _touch(self, count: int) -> None:
-        self._touched += count
-        if self._touched > MAX_TOUCHED:
-            raise InvalidValue(f"The operations touch more than {MAX_TOUCHED} values; send them in several requests.")
-
-    def _examine(self, count: int) -> None:
-        self._examined += count
-        if self._examined > MAX_EXAMINED:
-            raise InvalidValue(
-                f"The operations search more than {MAX_EXAMINED} values for what they name; send them in several requests."
-            )
 
 
 @lru_cache(maxsize=256)
@@ -368,9 +347,9 @@ def _immutable(attribute: Attribute) -> tuple[str, ...]:
     return tuple(sub.name for sub in attribute.sub_attributes if sub.mutability == "immutable")
 
 
-def _place(urn: str | None, name: str) -> tuple[str, str]:
+def _place(path: Path, attribute: Attribute) -> tuple[str, str]:
     """Return the same for all spellings of an attribute."""
-    return (urn or "").lower(), name.lower()
+    return (path.urn or "").lower(), attribute.name.lower()
 
 
 def _identity(attribute: Attribute, element: Any) -> object:

@@ -21,6 +21,8 @@ _BROKER: Final = "broker"
 _TRANSACTION_LOG: Final = ("transaction.state.log.replication.factor", "transaction.state.log.min.isr")
 """With more than there are brokers, no transaction ever begins: the producers' start hangs."""
 _TRANSACTIONS: Final = "__transaction_state"
+_LOOK_AGAIN_S: Final = 0.05
+"""After that a broker may know of what it did not know."""
 
 
 async def create_topics(settings: Settings) -> list[Row]:
@@ -98,9 +100,6 @@ def _check_created(kafka: KafkaSettings, response: Any) -> None:
             )
 
 
-REFRESH_S: Final = 0.1
-
-
 async def _known(kafka: KafkaSettings, admin: AIOKafkaAdminClient, topics: Iterable[str]) -> None:
     """Wait until every broker knows topics that the controller has just made: nobody says which one is asked next."""
     names = set(topics)
@@ -108,7 +107,7 @@ async def _known(kafka: KafkaSettings, admin: AIOKafkaAdminClient, topics: Itera
         async with asyncio.timeout(START_LIMIT_S):
             for broker in (await admin.describe_cluster())["brokers"]:
                 while not await _is_known(admin, broker["node_id"], names):  # noqa: ASYNC110 - no event of ours
-                    await asyncio.sleep(0.05)
+                    await asyncio.sleep(_LOOK_AGAIN_S)
 
 
 async def _is_known(admin: AIOKafkaAdminClient, node: int, topics: set[str]) -> bool:
@@ -134,7 +133,7 @@ async def _actual(kafka: KafkaSettings, admin: AIOKafkaAdminClient, topics: Iter
                     found = await _shapes(admin, topics)
                     break
                 except NodeNotReadyError:  # a broker that has just started tells of none
-                    await asyncio.sleep(REFRESH_S)
+                    await asyncio.sleep(_LOOK_AGAIN_S)
                     await admin._client.force_metadata_update()
             for topic, values in (await _configurations(admin, ConfigResourceType.TOPIC, found)).items():
                 found[topic] |= values

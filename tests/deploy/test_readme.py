@@ -21,7 +21,7 @@ from gateway.first_start import DATABASE
 from gateway.listening import KEEP_ALIVE_S, MOST_CONNECTIONS
 from gateway.listing import DEFAULT_COUNT, MAX_COUNT
 from gateway.unread import MOST_UNREAD_BYTES
-from schemas import decide, filters, notation, patch, patch_requests, resources, rules
+from schemas import decide, filters, notation, patch_limits, patch_requests, resources, rules
 from schemas.patch_requests import MAX_TOUCHED
 
 ROOT: Final = Path(__file__).parent.parent.parent
@@ -70,7 +70,7 @@ def test_every_profile_and_switch_of_a_tenant_is_named() -> None:
         ("values of one attribute", [resources.MAX_VALUES]),
         ("`userName`, `externalId`", [resources.MAX_NAME_BYTES]),
         ("operations of a PATCH", [patch_requests.MAX_OPERATIONS, MAX_TOUCHED]),
-        ("… values that they are compared with", [patch.MAX_EXAMINED]),
+        ("… values that they are compared with", [patch_limits.MAX_EXAMINED]),
         ("a filter or path", [notation.MAX_NOTATION, filters.MAX_TERMS, filters.MAX_NESTING]),
         ("a page", [MAX_COUNT, MOST_BYTES // 2**20, DEFAULT_COUNT]),
         ("a tenant's answers", [MOST_UNREAD_BYTES // 2**20]),
