@@ -14,10 +14,11 @@ import msgspec
 
 from consumers.apply import Answer, ApplyLoop
 from consumers.batch_limit import MOST, BatchLimit
-from consumers.deliveries import decoded, failure, failure_of_none
+from consumers.deliveries import decoded
 from consumers.errors import NotRecovered, OperatorError, PartitionHalted, StoreConflict, StoreUnavailable
 from consumers.failpoints import hit
 from consumers.metrics import Metrics
+from consumers.parking import Parking
 from consumers.partition_ports import (
     Addressed,
     CommandFeed,
@@ -30,11 +31,9 @@ from consumers.partition_ports import (
 from consumers.slots import TransactionSlots
 from consumers.submission import Failed
 from consumers.takeover import Belongs, Resumption, take_over
-from schemas.changes import View
 from schemas.commands import ChangeCommand
-from schemas.dead_letters import DeadLetter, envelope_of, parked
+from schemas.dead_letters import DeadLetter
 from schemas.numbering import Batch, Watermark
-from schemas.outcomes import Outcome
 from schemas.transactions import Transaction, transaction_of
 
 logger = logging.getLogger(__name__)
@@ -98,6 +97,7 @@ class PartitionOwner:
             redelivers=True,
             clock=clock,
         )
+        self._parking = Parking(partition, store, self._persist_up_to, metrics=metrics, clock=clock)
         self._stopping = False
         self._taken: Sequence[Delivered] = ()
         """What the running batch was delivered."""
@@ -261,11 +261,13 @@ class PartitionOwner:
                 break
             commands.append(command)
         if not commands:
-            await self._park_undecodable(delivered[0])
+            told = await self._parking.park_undecodable(delivered[0])
+            if told is not None:
+                self._answers.append(told)
             return 1
         if careful and await self._attempts(delivered[0].offset) >= MOST_ATTEMPTS:
             why = "its worker died, or its transaction failed, each time it was tried"
-            await self._park(delivered[0], commands[0], why)
+            await self._parking.park(delivered[0], commands[0], why)
             self.answer(commands[0], Failed(commands[0].txn))
             return 1
         return await self._applying.apply(commands)
@@ -350,45 +352,7 @@ class PartitionOwner:
             await self._persist_up_to(batch, self._decided)
 
     async def _park_crashed(self, command: ChangeCommand, error: Exception) -> None:
-        await self._park(self._taken[0], command, f"{type(error).__name__} while it was decided")
-
-    async def _park(self, delivered: Delivered, command: ChangeCommand, why: str) -> None:
-        """Dead letter, position and outcome in one transaction (CP-26)."""
-        snapshot = await self._store.view([command])
-        view: View = snapshot.views[0]
-        letter = self._letter(delivered, why, 0 if view.resource is None else view.resource.version)
-        await self._parked(delivered, letter, (command.tenant, failure(command)))
-
-    async def _park_undecodable(self, delivered: Delivered) -> None:
-        """Park what is no command; its caller gets an answer where it can be read who that is (INV-18)."""
-        envelope = envelope_of(delivered.value)
-        letter = self._letter(delivered, "it cannot be decoded", 0)
-        if envelope.txn is None or envelope.tenant is None:
-            await self._parked(delivered, letter, None)
-            return
-        await self._parked(delivered, letter, (envelope.tenant, failure_of_none(envelope, delivered.appended_at)))
-        if envelope.gateway:
-            self._answers.append(Addressed(envelope.gateway, envelope.tenant, envelope.txn, Failed(envelope.txn)))
-
-    def _letter(self, delivered: Delivered, why: str, version: int) -> DeadLetter:
-        return parked(
-            key=delivered.key,
-            value=delivered.value,
-            why=why,
-            partition=self._partition,
-            offset=delivered.offset,
-            parked_at=self._now(),
-            version=version,
-        )
-
-    async def _parked(self, delivered: Delivered, letter: DeadLetter, outcome: tuple[str, Outcome] | None) -> None:
-        batch = Batch(changes=(), outcomes=() if outcome is None else (outcome,), numbers={})
-        await self._persist_up_to(batch, delivered.offset, (letter,))
-        self._metrics.parked.inc()
-        logger.error(
-            "a command was parked",
-            extra={"action": "park", "partition": self._partition, "offset": delivered.offset, "why": letter.why},
-        )
+        await self._parking.park(self._taken[0], command, f"{type(error).__name__} while it was decided")
 
     def _halted(self, error: PartitionHalted) -> None:
         self._metrics.halted(self._partition, 1)
