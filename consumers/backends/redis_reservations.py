@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Final
 
 from consumers.backends.redis_keys import ShardKeys
 from consumers.ports import Claim
@@ -15,6 +16,9 @@ Release = tuple[str, str | bool, str]
 """Key and name, or key and False where the key is all, and the value that a reservation of ours has there."""
 
 
+MOST_OUTDATED: Final = 10_000
+
+
 class Reservations:
     """Names by tenant and resource, Idempotency-Keys with their resource; false while there are none."""
 
@@ -22,14 +26,23 @@ class Reservations:
         self._keys = keys
         self._names: defaultdict[tuple[str, str], set[Name]] = defaultdict(set)
         self._idempotency_keys: dict[tuple[str, str], str] = {}
+        self.outdated: list[Release] = []
+        """What was reserved under earlier tokens of this owner: nobody keeps it any more, and nobody else takes it out."""
 
     def __bool__(self) -> bool:
         return bool(self._names or self._idempotency_keys)
 
+    def outdate(self, mark: str) -> None:
+        """Count all as reserved under an earlier token, which ``mark`` ends with; the oldest of very many are forgotten."""
+        outdated = [*self.outdated, *self.releases((), mark)][-MOST_OUTDATED:]
+        self.clear()
+        self.outdated = outdated
+
     def clear(self) -> None:
-        """Forget all: they are let go, or another owner's trouble."""
+        """Forget all, outdated ones too: they are let go."""
         self._names.clear()
         self._idempotency_keys.clear()
+        self.outdated = []
 
     def note(self, claims: Sequence[Claim]) -> None:
         """Note what is about to be reserved: the answer may be lost, and what nobody remembers nobody lets go."""

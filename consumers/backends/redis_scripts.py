@@ -1,13 +1,17 @@
-"""The scripts, written for one boot of Redis: what was written for another cannot run (CP-4)."""
+"""The scripts, written for one boot of Redis: what was written for another cannot run (CP-4); and what they refuse."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
+
+from consumers.errors import NotRecovered, StoreConflict, StoreUnavailable
+from consumers.partition_ports import OwnershipLost
 
 NAMES: Final = ("view", "reserve", "apply", "owner", "empty", "read")
 
@@ -40,3 +44,22 @@ def scripts_for(boot: str) -> Scripts:
 @cache
 def _source(name: str) -> str:
     return Path(__file__).with_name(f"redis_{name}.lua").read_text("utf-8")
+
+
+def refusal(status: bytes, answer: Sequence[Any]) -> StoreUnavailable | StoreConflict | OwnershipLost:
+    """Return the error that a script's status other than ``ok`` stands for, as the port says."""
+    match status:
+        case b"recovering":
+            return NotRecovered(f"the store is being recovered ({_missing(answer[0])}); try again soon")
+        case b"conflict":
+            return StoreConflict(answer[0].decode())
+        case b"fence":
+            return OwnershipLost("another owner has the fence")
+        case b"boot":
+            return OwnershipLost("Redis is another one, or was started again")
+        case _:
+            return OwnershipLost("the watermark is not what this owner wrote last")
+
+
+def _missing(field: bytes) -> str:
+    return "all partitions are missing" if field == b"boot" else f"partition {field.decode()} is missing"

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Final
 
@@ -24,36 +23,30 @@ from consumers.backends.redis_changes import (
     packed,
     records_of,
 )
-from consumers.backends.redis_client import AnswerLost, Command, RedisClient, ScriptGone, Word
+from consumers.backends.redis_client import AnswerLost, RedisClient, ScriptGone, Word
 from consumers.backends.redis_keys import ShardKeys
-from consumers.backends.redis_records import is_live, is_of_type, resource_of
-from consumers.backends.redis_reservations import Release, Reservations
-from consumers.backends.redis_scripts import Scripts
-from consumers.errors import NotRecovered, StoreConflict, StoreUnavailable
+from consumers.backends.redis_records import is_of_type
+from consumers.backends.redis_reply_streams import send
+from consumers.backends.redis_reservations import Reservations
+from consumers.backends.redis_scripts import Scripts, refusal
+from consumers.backends.redis_unseen import first_answer
+from consumers.backends.redis_views import view_of
+from consumers.errors import NotRecovered
 from consumers.partition_ports import Addressed, Held, OwnershipLost
 from consumers.ports import Claim, Contended, Granted, KeyUsed, Reservation, Snapshot, Taken
-from consumers.replies import entries
 from consumers.settings import OutcomeSettings
 from schemas.changes import StoredResource, View
 from schemas.commands import ChangeCommand
 from schemas.numbering import Batch, StoredChange, Watermark
-from schemas.outcomes import KEYED_LIFE_MS, UNSEEN_LIFE_MS, Outcome, decode_outcome
+from schemas.outcomes import KEYED_LIFE_MS, Outcome, decode_outcome
 from schemas.partitions import partitions_of_shard, shard_of_partition
 from schemas.records import Address, address_of, resource_key
-
-logger = logging.getLogger(__name__)
 
 MOST_COMMANDS: Final = 100
 """Commands of one apply script: nobody else is served while it runs (CP-24)."""
 MARK_AGE_MS: Final = 60_000
 """After this the watermark's time is refreshed (CP-16)."""
-MOST_LEFT: Final = 10_000
-"""Reservations of earlier tokens that are remembered."""
 EMPTY_TIMEOUT_S: Final = 120.0
-MOST_ENTRIES: Final = 1024
-"""Entries of a gateway's stream: seconds of answers at full load; what is trimmed is found as a stored outcome."""
-REPLIES_LIFE_MS: Final = 60_000
-"""How long the stream of a gateway stays that gets no more answers."""
 
 _encoder = msgspec.msgpack.Encoder()
 _NOTHING: Final = View()
@@ -95,17 +88,13 @@ class RedisPartitionStore:
         self._mark = ""
         """Offset and position that this owner wrote last, or found; "" for none."""
         self._reservations = Reservations(keys)
-        self._left: list[Release] = []
-        """Reservations of this owner's earlier tokens, to be taken out."""
 
     # -- Ownership ----------------------------------------------------------------------------------------------------
 
     async def take(self) -> Watermark | None:
         """See ``PartitionStore.take``; gives Redis the scripts of its boot first."""
         self._fence = ""
-        # Under the token of then nobody keeps them any more, but nobody takes them out either.
-        self._left = [*self._left, *self._reservations.releases((), self._own_mark)][-MOST_LEFT:]
-        self._reservations.clear()
+        self._reservations.outdate(self._own_mark)
         self._scripts = await self._client.load()
         fence = f"taking:{uuid.uuid4().hex}"
         (found,) = await self._run("owner", self._owner_keys, fence, "take")
@@ -126,13 +115,12 @@ class RedisPartitionStore:
     async def check(self, now: int) -> Held:
         """See ``PartitionStore.check``."""
         unkeyed, keyed = await self._step("check", str(now), str(MARK_AGE_MS), str(self._outcomes.most))
-        releases = [*self._left, *self._reservations.releases((), self._own_mark)]
+        releases = [*self._reservations.outdated, *self._reservations.releases((), self._own_mark)]
         if releases:
             with contextlib.suppress(NotRecovered), _not_repeated():
-                question: tuple[Any, ...] = (self._fields, releases, [], "")
-                await self._run("view", self._script_keys, self._fence, _encoder.encode(question))
+                question = _encoder.encode((self._fields, releases, [], ""))
+                await self._run("view", self._script_keys, self._fence, question)
                 self._reservations.clear()
-                self._left = []
         return Held(unkeyed, keyed)
 
     async def unclean(self) -> bool:
@@ -238,12 +226,8 @@ class RedisPartitionStore:
         asked += [keys.outcome(command.tenant, command.txn) for command in commands]
         asked += [keys.number(tenant, self._partition) for tenant in tenants]
         releases = self._reservations.releases(commands, self._own_mark)
-        question = (
-            self._fields,
-            releases,
-            [(keys.first(tenant, key), keys.outcome(tenant, "")) for tenant, key in keyed],
-            self._owner_keys[6],
-        )
+        firsts_asked = [(keys.first(tenant, key), keys.outcome(tenant, "")) for tenant, key in keyed]
+        question = (self._fields, releases, firsts_asked, keys.held_keyed(self._partition))
         with _not_repeated() if releases else contextlib.nullcontext():
             values, firsts, held = await self._run(
                 "view", self._script_keys, self._fence, _encoder.encode(question), *asked
@@ -258,7 +242,7 @@ class RedisPartitionStore:
         resources: dict[bytes, StoredResource] = {}
         return Snapshot(
             tuple(
-                _view(command, stored[command.tenant, command.resource_id], answer, outcomes, resources)
+                view_of(command, stored[command.tenant, command.resource_id], answer, outcomes, resources)
                 for command, answer in zip(commands, answered, strict=True)
             ),
             numbers,
@@ -288,7 +272,9 @@ class RedisPartitionStore:
                 made.append(KeyUsed(decode_outcome(answer)))
             else:
                 place, holder = answer
-                made.append(Taken(claim.names[place - 1], await self._first_answer(claim, holder.decode())))
+                made.append(
+                    Taken(claim.names[place - 1], await first_answer(self._client, self._keys, claim, holder.decode()))
+                )
         return made
 
     async def commit(self, batch: Batch) -> None:
@@ -350,23 +336,8 @@ class RedisPartitionStore:
     # -- Answers ------------------------------------------------------------------------------------------------------
 
     async def reply(self, replies: Sequence[Addressed]) -> None:
-        """See ``PartitionStore.reply``: small entries in the gateways' streams, large users left out."""
-        commands: list[Command] = []
-        gateways: set[str] = set()
-        for gateway, entry in entries(replies):
-            gateways.add(gateway)
-            key = self._keys.replies(gateway)
-            commands.append(("XADD", key, "MAXLEN", "~", MOST_ENTRIES, "*", "r", entry))
-        commands += [("PEXPIRE", self._keys.replies(gateway), REPLIES_LIFE_MS) for gateway in gateways]
-        if not commands:
-            return
-        try:
-            answers = await self._client.calls(commands)
-        except StoreUnavailable as error:
-            answers = [error]
-        failed = next((answer for answer in answers if isinstance(answer, Exception)), None)
-        if failed is not None:
-            logger.warning("replies were lost", extra={"action": "reply", "error": str(failed)})
+        """See ``PartitionStore.reply``."""
+        await send(self._client, self._keys, replies)
 
     # -- Parts --------------------------------------------------------------------------------------------------------
 
@@ -380,40 +351,15 @@ class RedisPartitionStore:
 
     def _places(self, now: int) -> dict[str, Any]:
         """Return what is the same in each call of the apply script."""
-        _, _, mark_key, _, gone_key, held_key, keyed_key = self._owner_keys
+        keys, partition = self._keys, self._partition
         return {
-            "mark_key": mark_key,
-            "gone_key": gone_key,
-            "held_key": held_key,
-            "keyed_key": keyed_key,
+            "mark_key": keys.watermark(partition),
+            "gone_key": keys.gone(partition),
+            "held_key": keys.held(partition),
+            "keyed_key": keys.held_keyed(partition),
             "now": str(now),
             "most": self._outcomes.most,
         }
-
-    async def _first_answer(self, claim: Claim, holder: str) -> Outcome | None:
-        """Return the answer of an identical create that never reached its caller, if its resource holds the name (CP-30)."""
-        if claim.unseen is None:
-            return None
-        keys, tenant = self._keys, claim.tenant
-        txn = await self._client.call("GET", keys.created_by(tenant, holder))
-        if txn is None:
-            return None
-        value = await self._client.call("GET", keys.outcome(tenant, txn.decode()))
-        if value is None:
-            return None
-        outcome = decode_outcome(value)
-        if outcome.unseen != claim.unseen or claim.now - outcome.decided_at > UNSEEN_LIFE_MS:
-            return None
-        sign = keys.alive(outcome.gateway)
-        marked, alive, present = answers = await self._client.calls(
-            [("EXISTS", keys.unseen(tenant, claim.unseen)), ("EXISTS", sign), ("PUBSUB", "NUMSUB", sign)]
-        )
-        for answer in answers:
-            if isinstance(answer, Exception):
-                raise answer
-        # A process that was killed is not present any more; one whose machine vanished gives no sign of life.
-        there = alive and present[1] > 0
-        return outcome if marked or not there else None
 
     async def _step(self, step: str, *words: Word) -> list[Any]:
         return await self._run("owner", self._owner_keys, self._fence, step, *words)
@@ -429,19 +375,9 @@ class RedisPartitionStore:
             status, *answer = await self._client.run(self._scripts, name, keys, *words, timeout_s=timeout_s)
         except ScriptGone as error:
             raise OwnershipLost("Redis does not know the scripts of this boot any more") from error
-        match status:
-            case b"ok":
-                return answer
-            case b"recovering":
-                raise NotRecovered(f"the store is being recovered ({_missing(answer[0])}); try again soon")
-            case b"conflict":
-                raise StoreConflict(answer[0].decode())
-            case b"fence":
-                raise OwnershipLost("another owner has the fence")
-            case b"boot":
-                raise OwnershipLost("Redis is another one, or was started again")
-            case _:
-                raise OwnershipLost("the watermark is not what this owner wrote last")
+        if status != b"ok":
+            raise refusal(status, answer)
+        return answer
 
 
 @contextlib.contextmanager
@@ -457,33 +393,5 @@ def _not_repeated() -> Iterator[None]:
         raise OwnershipLost(f"a reservation may yet be made or let go: {error}") from error
 
 
-def _missing(field: bytes) -> str:
-    return "all partitions are missing" if field == b"boot" else f"partition {field.decode()} is missing"
-
-
 def _text(mark: Watermark) -> str:
     return f"{mark.offset} {mark.position} {mark.time}"
-
-
-def _view(
-    command: ChangeCommand,
-    value: bytes | None,
-    answer: bytes | None,
-    outcomes: Mapping[tuple[str, Any], bytes | None],
-    resources: dict[bytes, StoredResource],
-) -> View:
-    """Return what a command may look at; ``resources`` are those of this batch that were read already."""
-    if value is not None and not is_of_type(value, command.resource_type):
-        value = None
-    live = value is not None and is_live(value)
-    resource = None
-    if value is not None and live:
-        resource = resources.get(value) or resources.setdefault(value, resource_of(value))
-    keyed = None if command.key is msgspec.UNSET else outcomes[command.tenant, command.key]
-    return View(
-        resource=resource,
-        gone=value is not None and not live,
-        answered=None if answer is None else decode_outcome(answer),
-        keyed=None if keyed is None else decode_outcome(keyed),
-        size=0 if value is None else len(value),
-    )
